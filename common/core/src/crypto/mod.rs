@@ -1,0 +1,4 @@
+//! Keys, signatures and policies: who may spend. Must not know transactions.
+
+pub mod keys;
+pub mod policy;

@@ -1,0 +1,376 @@
+//! The trie over all records: a binary Merkle trie with path compression (specification,
+//! section 3) in memory, shared between its versions. Must not know what records mean, who
+//! changes them, or where they are stored.
+//!
+//! A clone costs one reference count and never changes: readers, checkpoints and blocks tried
+//! on a side branch each hold one, without locks. An update changes nodes that only this trie
+//! holds in place, and copies the ones that a clone holds too.
+//!
+//! Functions here recurse, and so does the drop of a trie, once or twice per level: at most
+//! 512 levels, because splits strictly increase downwards and a path has 512 bits.
+
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+
+use super::record::{Key, Path, Record};
+use super::{Hash, PATH_BITS, StateRead, bit, first_difference, hash_inner, hash_leaf, is_holding_of_coins};
+use crate::hash::StateRoot;
+use crate::state::proof::{Proof, Step};
+
+/// Why records do not make a trie. `index` counts the records from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The record's path is below the one before.
+    #[error("record {index} is out of order")]
+    Unsorted {
+        /// Which record.
+        index: u64,
+    },
+    /// The record's path is the one before.
+    #[error("record {index} has the path of the record before")]
+    Duplicate {
+        /// Which record.
+        index: u64,
+    },
+    /// Key and record are of different kinds, a holding is of coins, or a value is too long.
+    #[error("record {index} does not fit its key")]
+    IllKinded {
+        /// Which record.
+        index: u64,
+    },
+}
+
+/// All records of a state with their root, which is up to date at any time.
+#[derive(Clone, Default)]
+pub struct Trie {
+    top: Option<Child>,
+    len: u64,
+}
+
+/// A subtree and its hash. The hash lies with the parent and not in the node, so that hashing
+/// a parent does not touch the other child's memory.
+#[derive(Clone)]
+struct Child {
+    hash: Hash,
+    node: Node,
+}
+
+#[derive(Clone)]
+enum Node {
+    Leaf(Arc<Leaf>),
+    Inner(Arc<Inner>),
+}
+
+/// A record. Its path is computed from the key when it is needed, which is seldom: when a new
+/// key splits off here.
+struct Leaf {
+    key: Key,
+    record: Record,
+}
+
+/// Two subtrees that agree in all bits before `split`; the first has a zero there.
+#[derive(Clone)]
+struct Inner {
+    children: [Child; 2],
+    split: u16,
+}
+
+impl Trie {
+    /// The trie of no records; its root is [`StateRoot::ZERO`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Builds a trie in one pass over records in ascending order of their paths, the order of
+    /// [`Trie::iter`].
+    ///
+    /// # Errors
+    /// [`BuildError`] for the first record that is out of order, double, or not of its key's kind.
+    pub fn from_sorted(records: impl IntoIterator<Item = (Key, Record)>) -> Result<Self, BuildError> {
+        let mut builder = Builder::default();
+        let mut len = 0;
+        for (index, (key, record)) in (0..).zip(records) {
+            let path = key.path();
+            match builder.last.as_ref().map(|(last, _)| path.cmp(last)) {
+                Some(std::cmp::Ordering::Less) => return Err(BuildError::Unsorted { index }),
+                Some(std::cmp::Ordering::Equal) => return Err(BuildError::Duplicate { index }),
+                Some(std::cmp::Ordering::Greater) | None => {}
+            }
+            let hash = hash_leaf(&path, &key, &record).ok_or(BuildError::IllKinded { index })?;
+            builder.push(path, Child::leaf(hash, key, record));
+            len = index + 1;
+        }
+        Ok(Self { top: builder.finish(), len })
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The root over all records; costs nothing.
+    #[must_use]
+    pub fn root(&self) -> StateRoot {
+        self.top.as_ref().map_or(StateRoot::ZERO, |top| StateRoot(top.hash))
+    }
+
+    /// The record under the key, if there is one.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<&Record> {
+        let leaf = self.nearest(&key.path())?;
+        (leaf.key == *key).then_some(&leaf.record)
+    }
+
+    /// Sets (`Some`) or removes (`None`) records, in any order, and returns the new root.
+    /// Removing what is not there changes nothing. Every node on the way of several changes is
+    /// copied and hashed once, so few large updates are cheaper than many small ones.
+    ///
+    /// # Panics
+    /// Before anything is changed, when a key comes twice, a key and its record are of different
+    /// kinds, or a holding is of coins: faults of the caller, whose rules exclude them.
+    pub fn update(&mut self, changes: impl IntoIterator<Item = (Key, Option<Record>)>) -> StateRoot {
+        let mut changes: Vec<Change> = changes.into_iter().map(Change::new).collect();
+        changes.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        assert!(changes.is_sorted_by(|a, b| a.path < b.path), "a batch changes a key once");
+        for change in &mut changes {
+            change.fork = self.fork(&change.key, &change.path);
+        }
+        changes.retain(|change| change.set.is_some() || change.fork == PATH_BITS);
+        for change in &changes {
+            match (&change.set, change.fork == PATH_BITS) {
+                (Some(_), false) => self.len += 1,
+                (None, _) => self.len -= 1,
+                (Some(_), true) => {}
+            }
+        }
+        match &mut self.top {
+            None => self.top = build(&mut changes),
+            Some(top) => {
+                if apply(top, &mut changes) == Rest::Nothing {
+                    self.top = None;
+                }
+            }
+        }
+        self.root()
+    }
+
+    /// All records in ascending order of their paths: what an address holds comes together,
+    /// its coins first.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Record)> {
+        let mut pending: Vec<&Node> = self.top.iter().map(|top| &top.node).collect();
+        std::iter::from_fn(move || {
+            loop {
+                match pending.pop()? {
+                    Node::Leaf(leaf) => return Some((&leaf.key, &leaf.record)),
+                    Node::Inner(inner) => {
+                        pending.extend(inner.children.iter().rev().map(|child| &child.node))
+                    }
+                }
+            }
+        })
+    }
+
+    /// Proves what is under the key, or that nothing is. For a holding of coins, which cannot
+    /// be, the proof does not verify: ask for the account.
+    #[must_use]
+    pub fn prove(&self, key: &Key) -> Proof {
+        let Some(top) = &self.top else { return Proof::of_empty_state() };
+        let path = key.path();
+        let mut steps = Vec::new();
+        let mut node = &top.node;
+        loop {
+            match node {
+                Node::Leaf(leaf) => return Proof::of_leaf(steps, leaf.key, leaf.record.clone()),
+                Node::Inner(inner) => {
+                    let turn = usize::from(bit(&path, inner.split));
+                    steps.push(Step { split: inner.split, sibling: inner.children[1 - turn].hash });
+                    node = &inner.children[turn].node;
+                }
+            }
+        }
+    }
+
+    /// The leaf that a path leads to when only its bits at the splits are looked at: the
+    /// path's own if there is one. `None` in an empty trie.
+    fn nearest(&self, path: &Path) -> Option<&Leaf> {
+        let mut node = &self.top.as_ref()?.node;
+        loop {
+            match node {
+                Node::Leaf(leaf) => return Some(leaf),
+                Node::Inner(inner) => node = &inner.children[usize::from(bit(path, inner.split))].node,
+            }
+        }
+    }
+
+    /// The first bit at which a path leaves the trie, [`PATH_BITS`] when its record is there.
+    fn fork(&self, key: &Key, path: &Path) -> u16 {
+        match self.nearest(path) {
+            None => 0,
+            Some(leaf) if leaf.key == *key => PATH_BITS,
+            Some(leaf) => first_difference(&leaf.key.path(), path),
+        }
+    }
+}
+
+impl StateRead for Trie {
+    fn get(&self, key: &Key) -> Option<Record> {
+        self.get(key).cloned()
+    }
+}
+
+impl fmt::Debug for Trie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trie").field("len", &self.len).field("root", &self.root()).finish_non_exhaustive()
+    }
+}
+
+impl Child {
+    fn leaf(hash: Hash, key: Key, record: Record) -> Self {
+        Self { hash, node: Node::Leaf(Arc::new(Leaf { key, record })) }
+    }
+
+    fn inner(split: u16, children: [Self; 2]) -> Self {
+        let inner = Inner { children, split };
+        Self { hash: inner.hash(), node: Node::Inner(Arc::new(inner)) }
+    }
+}
+
+impl Inner {
+    fn hash(&self) -> Hash {
+        hash_inner(self.split, &self.children[0].hash, &self.children[1].hash)
+    }
+}
+
+/// One change on its way into the trie.
+struct Change {
+    path: Path,
+    key: Key,
+    /// What is to be there, with the leaf's hash; `None` removes.
+    set: Option<(Record, Hash)>,
+    /// Where the path leaves the trie as it was: see [`Trie::fork`].
+    fork: u16,
+}
+
+impl Change {
+    fn new((key, record): (Key, Option<Record>)) -> Self {
+        assert!(!is_holding_of_coins(&key), "coins are in the account");
+        let path = key.path();
+        let set = record.map(|record| {
+            let hash = hash_leaf(&path, &key, &record).expect("rules make records of their key's kind");
+            (record, hash)
+        });
+        Self { path, key, set, fork: 0 }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Something,
+    Nothing,
+}
+
+/// Applies changes, ascending and all agreeing with the subtree in the bits above it, and
+/// hashes again what they touch, each node once on the way up. When nothing is left, the
+/// caller must drop `child`, which is then out of date.
+fn apply(child: &mut Child, changes: &mut [Change]) -> Rest {
+    let Some(fork) = changes.iter().map(|change| change.fork).min() else { return Rest::Something };
+    match &mut child.node {
+        Node::Inner(inner) if fork > inner.split => {
+            let inner = Arc::make_mut(inner);
+            let (zeros, ones) = halves(changes, inner.split);
+            let rests = [apply(&mut inner.children[0], zeros), apply(&mut inner.children[1], ones)];
+            match rests {
+                [Rest::Something, Rest::Something] => child.hash = inner.hash(),
+                [Rest::Something, Rest::Nothing] => *child = inner.children[0].clone(),
+                [Rest::Nothing, Rest::Something] => *child = inner.children[1].clone(),
+                [Rest::Nothing, Rest::Nothing] => return Rest::Nothing,
+            }
+            Rest::Something
+        }
+        Node::Leaf(leaf) if fork == PATH_BITS => {
+            let [change] = changes else { unreachable!("only one key has this leaf's path") };
+            let Some((record, hash)) = change.set.take() else { return Rest::Nothing };
+            child.hash = hash;
+            match Arc::get_mut(leaf) {
+                Some(own) => own.record = record,
+                None => *leaf = Arc::new(Leaf { key: change.key, record }),
+            }
+            Rest::Something
+        }
+        Node::Inner(_) | Node::Leaf(_) => {
+            apply_beside(child, changes, fork);
+            Rest::Something
+        }
+    }
+}
+
+/// Applies changes of which some, all new records, fork off above the subtree, the first of
+/// them at `fork`: they become the other child of a new node there.
+fn apply_beside(child: &mut Child, changes: &mut [Change], fork: u16) {
+    let (zeros, ones) = halves(changes, fork);
+    let is_beside_right = ones.first().is_some_and(|change| change.fork == fork);
+    let (within, beside) = if is_beside_right { (zeros, ones) } else { (ones, zeros) };
+    let other = build(beside).expect("one change forks here");
+    if apply(child, within) == Rest::Nothing {
+        *child = other;
+        return;
+    }
+    let this = mem::replace(child, other.clone());
+    *child = Child::inner(fork, if is_beside_right { [this, other] } else { [other, this] });
+}
+
+/// Parts ascending changes that agree before `split` by their bit there.
+fn halves(changes: &mut [Change], split: u16) -> (&mut [Change], &mut [Change]) {
+    changes.split_at_mut(changes.partition_point(|change| !bit(&change.path, split)))
+}
+
+/// The subtree of new records alone, in ascending order.
+fn build(changes: &mut [Change]) -> Option<Child> {
+    let mut builder = Builder::default();
+    for change in changes {
+        let (record, hash) = change.set.take().expect("removals of what is not there were dropped");
+        builder.push(change.path, Child::leaf(hash, change.key, record));
+    }
+    builder.finish()
+}
+
+/// Joins leaves that come in ascending order into a subtree, each node as soon as it is complete.
+#[derive(Default)]
+struct Builder {
+    /// Left halves of nodes still open, with their splits, ascending.
+    open: Vec<(u16, Child)>,
+    last: Option<(Path, Child)>,
+}
+
+impl Builder {
+    /// The path must be above all before.
+    fn push(&mut self, path: Path, leaf: Child) {
+        if let Some((last_path, last)) = self.last.replace((path, leaf)) {
+            let split = first_difference(&last_path, &path);
+            let left = self.close(split, last);
+            self.open.push((split, left));
+        }
+    }
+
+    fn finish(mut self) -> Option<Child> {
+        let (_, last) = self.last.take()?;
+        Some(self.close(0, last))
+    }
+
+    /// Completes the open nodes that split at `from` or further down; `right` is the last's right half.
+    fn close(&mut self, from: u16, mut right: Child) -> Child {
+        while let Some((split, left)) = self.open.pop_if(|(split, _)| *split >= from) {
+            right = Child::inner(split, [left, right]);
+        }
+        right
+    }
+}

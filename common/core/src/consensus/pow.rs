@@ -3,13 +3,10 @@
 
 use sha2::block_api::compress256;
 
+use crate::hash::{HASH_BYTES, SHA256_INITIAL, to_bytes};
 use crate::types::header::{HEADER_BYTES, HEADER_FIXED_BYTES, Header};
 use crate::work::U256;
 
-/// SHA-256's initial state (FIPS 180-4 section 5.3.3).
-const INITIAL: [u32; 8] = [
-    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
-];
 const BLOCK: usize = 64;
 const TAIL_BYTES: usize = HEADER_BYTES - HEADER_FIXED_BYTES;
 const NONCE_AT: usize = TAIL_BYTES - 8;
@@ -21,7 +18,7 @@ const _: () = assert!(HEADER_FIXED_BYTES == 2 * BLOCK && TAIL_BYTES + 9 <= BLOCK
 pub fn search(header: &Header, target: U256, start: u64, tries: u64) -> Option<u64> {
     let bytes = header.to_bytes();
     let (fixed, tail) = bytes.split_at(HEADER_FIXED_BYTES);
-    let mut midstate = INITIAL;
+    let mut midstate = SHA256_INITIAL;
     for block in fixed.chunks_exact(BLOCK) {
         compress256(&mut midstate, &[block.try_into().expect("chunks of a block")]);
     }
@@ -34,17 +31,14 @@ pub fn search(header: &Header, target: U256, start: u64, tries: u64) -> Option<u
         first[NONCE_AT..TAIL_BYTES].copy_from_slice(&nonce.to_le_bytes());
         let mut inner = midstate;
         compress256(&mut inner, &[first]);
-        for (word, bytes) in inner.iter().zip(second.chunks_exact_mut(4)) {
-            bytes.copy_from_slice(&word.to_be_bytes());
-        }
-        let mut outer = INITIAL;
+        second[..HASH_BYTES].copy_from_slice(&to_bytes(&inner));
+        let mut outer = SHA256_INITIAL;
         compress256(&mut outer, &[second]);
         // The digest is read little-endian: its last word, byte-swapped, is the top.
         if outer[7].swap_bytes() > coarse {
             continue;
         }
-        let digest: Vec<u8> = outer.iter().flat_map(|word| word.to_be_bytes()).collect();
-        if U256::from_little_endian(&digest) <= target {
+        if U256::from_little_endian(&to_bytes(&outer)) <= target {
             return Some(nonce);
         }
     }

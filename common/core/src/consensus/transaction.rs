@@ -111,6 +111,12 @@ impl ShapedTx {
         self.checked
     }
 
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> TxId {
+        self.checked.id
+    }
+
     /// The id with authorization, to look up in a cache.
     #[must_use]
     pub fn full_id(&self) -> FullId {

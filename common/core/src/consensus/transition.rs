@@ -49,6 +49,12 @@ impl ConnectedBlock {
     pub fn state(&self) -> &Trie {
         &self.state
     }
+
+    /// The block, what it changed, and the state after it.
+    #[must_use]
+    pub fn into_parts(self) -> (CheckedBlock, Vec<Change>, Trie) {
+        (self.block, self.changes, self.state)
+    }
 }
 
 /// Executes a block on the state after its parent.

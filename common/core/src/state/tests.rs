@@ -105,7 +105,7 @@ fn assert_same(trie: &Trie, reference: &Reference) {
     assert_eq!(trie.root(), reference_root(reference));
     assert_eq!(trie.len(), reference.len() as u64);
     assert_eq!(trie.is_empty(), reference.is_empty());
-    assert!(trie.iter().eq(reference.values().map(|(key, record)| (key, record))));
+    assert!(trie.iter().eq(reference.values().map(|(key, record)| (*key, record))));
 }
 
 fn apply_to_reference(reference: &mut Reference, changes: &BTreeMap<Key, Option<Record>>) {

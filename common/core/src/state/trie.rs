@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::record::{Key, Path, Record};
 use super::{Hash, PATH_BITS, StateRead, bit, first_difference, hash_inner, hash_leaf, is_holding_of_coins};
-use crate::hash::StateRoot;
+use crate::hash::{Address, StateRoot};
 use crate::state::proof::{Proof, Step};
 
 /// Why records do not make a trie. `index` counts the records from 0.
@@ -58,15 +58,18 @@ struct Child {
 
 #[derive(Clone)]
 enum Node {
-    Leaf(Arc<Leaf>),
+    Leaf(Leaf),
     Inner(Arc<Inner>),
 }
 
 /// A record. Its path is computed from the key when it is needed, which is seldom: when a new
 /// key splits off here.
-struct Leaf {
-    key: Key,
-    record: Record,
+#[derive(Clone)]
+enum Leaf {
+    /// Most records lie with their parent, as long as they are short: 208 bytes a record
+    /// altogether, and one allocation.
+    Account(Address, Record),
+    Other(Arc<(Key, Record)>),
 }
 
 /// Two subtrees that agree in all bits before `split`; the first has a zero there.
@@ -127,7 +130,7 @@ impl Trie {
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Record> {
         let leaf = self.nearest(&key.path())?;
-        (leaf.key == *key).then_some(&leaf.record)
+        (leaf.key() == *key).then(|| leaf.record())
     }
 
     /// Sets (`Some`) or removes (`None`) records, in any order, and returns the new root.
@@ -139,7 +142,7 @@ impl Trie {
     /// kinds, or a holding is of coins: faults of the caller, whose rules exclude them.
     pub fn update(&mut self, changes: impl IntoIterator<Item = (Key, Option<Record>)>) -> StateRoot {
         let mut changes: Vec<Change> = changes.into_iter().map(Change::new).collect();
-        changes.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        changes.sort_unstable_by_key(|change| change.path);
         assert!(changes.is_sorted_by(|a, b| a.path < b.path), "a batch changes a key once");
         for change in &mut changes {
             change.fork = self.fork(&change.key, &change.path);
@@ -165,12 +168,12 @@ impl Trie {
 
     /// All records in ascending order of their paths: what an address holds comes together,
     /// its coins first.
-    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Record)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &Record)> {
         let mut pending: Vec<&Node> = self.top.iter().map(|top| &top.node).collect();
         std::iter::from_fn(move || {
             loop {
                 match pending.pop()? {
-                    Node::Leaf(leaf) => return Some((&leaf.key, &leaf.record)),
+                    Node::Leaf(leaf) => return Some((leaf.key(), leaf.record())),
                     Node::Inner(inner) => {
                         pending.extend(inner.children.iter().rev().map(|child| &child.node))
                     }
@@ -189,7 +192,7 @@ impl Trie {
         let mut node = &top.node;
         loop {
             match node {
-                Node::Leaf(leaf) => return Proof::of_leaf(steps, leaf.key, leaf.record.clone()),
+                Node::Leaf(leaf) => return Proof::of_leaf(steps, leaf.key(), leaf.record().clone()),
                 Node::Inner(inner) => {
                     let turn = usize::from(bit(&path, inner.split));
                     steps.push(Step { split: inner.split, sibling: inner.children[1 - turn].hash });
@@ -215,8 +218,8 @@ impl Trie {
     fn fork(&self, key: &Key, path: &Path) -> u16 {
         match self.nearest(path) {
             None => 0,
-            Some(leaf) if leaf.key == *key => PATH_BITS,
-            Some(leaf) => first_difference(&leaf.key.path(), path),
+            Some(leaf) if leaf.key() == *key => PATH_BITS,
+            Some(leaf) => first_difference(&leaf.key().path(), path),
         }
     }
 }
@@ -235,12 +238,35 @@ impl fmt::Debug for Trie {
 
 impl Child {
     fn leaf(hash: Hash, key: Key, record: Record) -> Self {
-        Self { hash, node: Node::Leaf(Arc::new(Leaf { key, record })) }
+        Self { hash, node: Node::Leaf(Leaf::new(key, record)) }
     }
 
     fn inner(split: u16, children: [Self; 2]) -> Self {
         let inner = Inner { children, split };
         Self { hash: inner.hash(), node: Node::Inner(Arc::new(inner)) }
+    }
+}
+
+impl Leaf {
+    fn new(key: Key, record: Record) -> Self {
+        match key {
+            Key::Account(address) => Self::Account(address, record),
+            Key::Holding(..) | Key::Asset(_) => Self::Other(Arc::new((key, record))),
+        }
+    }
+
+    fn key(&self) -> Key {
+        match self {
+            Self::Account(address, _) => Key::Account(*address),
+            Self::Other(other) => other.0,
+        }
+    }
+
+    fn record(&self) -> &Record {
+        match self {
+            Self::Account(_, record) => record,
+            Self::Other(other) => &other.1,
+        }
     }
 }
 
@@ -300,10 +326,7 @@ fn apply(child: &mut Child, changes: &mut [Change]) -> Rest {
             let [change] = changes else { unreachable!("only one key has this leaf's path") };
             let Some((record, hash)) = change.set.take() else { return Rest::Nothing };
             child.hash = hash;
-            match Arc::get_mut(leaf) {
-                Some(own) => own.record = record,
-                None => *leaf = Arc::new(Leaf { key: change.key, record }),
-            }
+            *leaf = Leaf::new(change.key, record);
             Rest::Something
         }
         Node::Inner(_) | Node::Leaf(_) => {

@@ -1,0 +1,87 @@
+//! The folders of a user's data and settings, and folders only their owner may enter.
+//! Must not know what is put into them.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use directories::ProjectDirs;
+
+/// The folder of one network's data, e.g. `~/.local/share/steelyard/dev`. `None` when the user has
+/// no home, or when `network` is no plain folder name.
+pub fn data_dir(network: &str) -> Option<PathBuf> {
+    let mut parts = Path::new(network).components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(name)), None) if name == network => Some(project()?.data_dir().join(name)),
+        _ => None,
+    }
+}
+
+/// The folder of settings files, e.g. `~/.config/steelyard`. `None` when the user has no home.
+pub fn config_dir() -> Option<PathBuf> {
+    Some(project()?.config_dir().to_path_buf())
+}
+
+/// Creates `dir` and its missing parents, each 0700. A folder that is there keeps its mode: the
+/// user made it so.
+///
+/// # Errors
+/// Those of the machine.
+pub fn create_private(dir: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(dir)
+}
+
+/// Makes the entries of `dir` durable: new files, renames, removals.
+///
+/// # Errors
+/// Those of the machine.
+#[cfg(unix)]
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Folders cannot be synced here; the file system's own order has to do.
+///
+/// # Errors
+/// Those of the machine.
+#[cfg(not(unix))]
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    dir.metadata().map(|_| ())
+}
+
+fn project() -> Option<ProjectDirs> {
+    ProjectDirs::from("", "", "steelyard")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_one_folder_name() {
+        let dir = data_dir("dev").unwrap();
+        assert!(dir.ends_with("steelyard/dev"));
+        assert!(config_dir().unwrap().ends_with("steelyard"));
+        for name in ["", ".", "..", "a/b", "/a", "a/", "../a"] {
+            assert_eq!(data_dir(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn creating_again_is_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("a/b");
+        create_private(&inner).unwrap();
+        create_private(&inner).unwrap();
+        sync_dir(&inner).unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        assert!(create_private(&dir.path().join("file")).is_err());
+    }
+}

@@ -1,0 +1,29 @@
+//! What both programs need of the machine they run on, and nothing of the ledger.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`sled_door`] | the only way to sled: safe open, one-batch commits, in-process reopen |
+//! | [`failpoint`] | named places where a debug build can be made to die, for crash tests |
+//! | [`exit`] | the exit codes and the error a command ends with |
+//! | [`output`], [`progress`] | what a command prints, and progress of long work |
+//! | [`logs`] | the log stream on stderr |
+//! | [`settings`] | layered settings, each value with where it came from |
+//! | [`dirs`], [`lock`] | the folders, and one process per folder |
+//! | [`ready`], [`token`] | small files written whole: ready files, notes, access tokens |
+//!
+//! It must not know: blocks, amounts, keys, networks' rules, protocol messages, or which program
+//! calls it. A rule of the ledger belongs to `steelyard-core`.
+//!
+//! Read next: [`sled_door`], then [`settings`].
+
+pub mod dirs;
+pub mod exit;
+pub mod failpoint;
+pub mod lock;
+pub mod logs;
+pub mod output;
+pub mod progress;
+pub mod ready;
+pub mod settings;
+pub mod sled_door;
+pub mod token;

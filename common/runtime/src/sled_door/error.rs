@@ -1,0 +1,161 @@
+//! What can go wrong at the door to sled, as types. Must not know what is stored.
+//!
+//! The engine's own words go to the log at debug level; what a user reads is written here.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::exit::{CliError, ExitCode};
+
+/// Why a store did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The files are there but cannot be read back: a fault of the content, not of the moment.
+    #[error("the store in {} is damaged: {reason}", dir.display())]
+    Damaged {
+        /// The store's folder.
+        dir: PathBuf,
+        /// What could not be read, in plain words.
+        reason: String,
+    },
+    /// Another process (or a close that has not ended) holds the store.
+    #[error("the store in {} is in use", dir.display())]
+    Locked {
+        /// The store's folder.
+        dir: PathBuf,
+    },
+    /// The machine refused: permissions, disk full, too many open files.
+    #[error("cannot {doing} the store in {}: {source}", dir.display())]
+    Io {
+        /// The store's folder.
+        dir: PathBuf,
+        /// What was tried, as a verb: "open", "create".
+        doing: &'static str,
+        /// The machine's answer.
+        source: io::Error,
+    },
+    /// An earlier commit failed; only a new process may open this store again.
+    #[error("the store in {} is closed for writing after a failed commit", dir.display())]
+    Poisoned {
+        /// The store's folder.
+        dir: PathBuf,
+    },
+}
+
+/// Why a read or a write of an open store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The content could not be read back.
+    #[error("the store is damaged: {reason}")]
+    Damaged {
+        /// What could not be read, in plain words.
+        reason: String,
+    },
+    /// The machine refused: disk full, device error.
+    #[error("cannot {doing} the store: {source}")]
+    Io {
+        /// What was tried, as a verb: "read", "write", "flush".
+        doing: &'static str,
+        /// The machine's answer.
+        source: io::Error,
+    },
+    /// An earlier write or commit failed, so what the store holds is known only after a restart.
+    #[error("the store takes no more writes after a failed commit; restart to see what it holds")]
+    Poisoned,
+    /// A value is larger than [`VALUE_BYTES_MAX`](super::VALUE_BYTES_MAX); nothing was written.
+    #[error("a value of {bytes} bytes is larger than the store takes")]
+    ValueTooLarge {
+        /// Length of the largest value of the batch.
+        bytes: usize,
+    },
+    /// A reopen failed earlier, so there is nothing to read from.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl OpenError {
+    /// Sorts the engine's error: a fault of the content or of the machine.
+    pub(super) fn from_engine(dir: &Path, error: sled::Error) -> OpenError {
+        match sort(error) {
+            Fault::Content(reason) => OpenError::Damaged { dir: dir.to_path_buf(), reason },
+            Fault::Machine(source) => OpenError::Io { dir: dir.to_path_buf(), doing: "open", source },
+        }
+    }
+
+    pub(super) fn io(dir: &Path, doing: &'static str, source: io::Error) -> OpenError {
+        OpenError::Io { dir: dir.to_path_buf(), doing, source }
+    }
+
+    pub(super) fn damaged(dir: &Path, reason: &str) -> OpenError {
+        OpenError::Damaged { dir: dir.to_path_buf(), reason: reason.to_owned() }
+    }
+}
+
+impl StoreError {
+    /// Sorts the engine's error: a fault of the content or of the machine.
+    pub(super) fn from_engine(doing: &'static str, error: sled::Error) -> StoreError {
+        match sort(error) {
+            Fault::Content(reason) => StoreError::Damaged { reason },
+            Fault::Machine(source) => StoreError::Io { doing, source },
+        }
+    }
+
+    pub(super) fn stopped() -> StoreError {
+        StoreError::Damaged { reason: "a page could not be decoded".to_owned() }
+    }
+}
+
+impl From<OpenError> for CliError {
+    fn from(error: OpenError) -> CliError {
+        let message = error.to_string();
+        match error {
+            OpenError::Damaged { .. } => CliError::new(ExitCode::Damaged, "store_damaged", message),
+            OpenError::Locked { .. } => CliError::new(ExitCode::InUse, "store_in_use", message),
+            OpenError::Io { .. } => CliError::new(ExitCode::Other, "store_unavailable", message),
+            OpenError::Poisoned { .. } => CliError::new(ExitCode::Other, "store_poisoned", message),
+        }
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> CliError {
+        let message = error.to_string();
+        match error {
+            StoreError::Damaged { .. } => CliError::new(ExitCode::Damaged, "store_damaged", message),
+            StoreError::Io { .. } => CliError::new(ExitCode::Other, "store_unavailable", message),
+            StoreError::Poisoned => CliError::new(ExitCode::Other, "store_poisoned", message),
+            StoreError::ValueTooLarge { .. } | StoreError::Closed => {
+                CliError::new(ExitCode::Other, "store_failed", message)
+            }
+        }
+    }
+}
+
+enum Fault {
+    Content(String),
+    Machine(io::Error),
+}
+
+fn sort(error: sled::Error) -> Fault {
+    tracing::debug!(%error, "the storage engine answered with an error");
+    match error {
+        sled::Error::Io(source) => sort_io(source),
+        sled::Error::Unsupported(_) => Fault::Content("its settings file does not fit".to_owned()),
+        sled::Error::Corruption { .. } => Fault::Content("a checksum does not match".to_owned()),
+        sled::Error::CollectionNotFound(_) | sled::Error::ReportableBug(_) => {
+            Fault::Content("its parts do not fit together".to_owned())
+        }
+    }
+}
+
+/// A file that ends too early, or names a file that is not there, is damage and not the machine.
+fn sort_io(source: io::Error) -> Fault {
+    match source.kind() {
+        io::ErrorKind::UnexpectedEof => Fault::Content("a file ends too early".to_owned()),
+        io::ErrorKind::NotFound => Fault::Content("a file is missing".to_owned()),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            Fault::Content("a file holds no valid data".to_owned())
+        }
+        _ => Fault::Machine(source),
+    }
+}

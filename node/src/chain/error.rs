@@ -1,0 +1,117 @@
+//! What the chain answers to those who bring blocks and transactions.
+
+use steelyard_core::consensus::error::{Fault, RuleError};
+use steelyard_core::hash::BlockId;
+
+use crate::mempool::PoolError;
+use crate::store::StoreError;
+
+/// What became of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is the tip, or was when it was committed.
+    Active,
+    /// It is kept on a branch with no more work than the active chain.
+    Side,
+    /// It was here before.
+    Known,
+}
+
+/// Why a block was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// Its parent is not here: nothing is said about the block.
+    #[error("the parent {0} is unknown")]
+    UnknownParent(BlockId),
+    /// Its time is ahead of this node's clock: nothing is said about the block.
+    #[error("its time is {ahead_ms} ms ahead of this node's clock, {drift_ms} ms are allowed")]
+    AheadOfTime {
+        /// How far.
+        ahead_ms: u64,
+        /// How far is allowed.
+        drift_ms: u64,
+    },
+    /// It breaks a rule.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// It, or a block before it, was found invalid earlier.
+    #[error("found invalid earlier: {reason}")]
+    KnownInvalid {
+        /// The rule's name.
+        reason: String,
+    },
+    /// The chain thread does not answer.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+impl BlockError {
+    /// Stable name: `error.code` of the API.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::UnknownParent(_) => "unknown_parent",
+            Self::AheadOfTime { .. } => "ahead_of_time",
+            Self::Rule(rule) => rule.name(),
+            Self::KnownInvalid { .. } => "known_invalid",
+            Self::Chain(error) => error.name(),
+        }
+    }
+
+    /// Whether the block is to be remembered as invalid.
+    #[must_use]
+    pub fn is_verdict(&self) -> bool {
+        matches!(self, Self::Rule(rule) if rule.fault() == Fault::Block)
+    }
+}
+
+/// Why a transaction was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TxError {
+    /// A rule or a limit refuses it.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The chain thread does not answer.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+/// The chain thread could not take a command or did not finish it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// Its queue is full: to be tried again.
+    #[error("the node is busy; try again")]
+    Busy,
+    /// The node stops.
+    #[error("the node is stopping")]
+    Stopping,
+}
+
+impl ChainError {
+    /// Stable name: `error.code` of the API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+/// Why a stored chain cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A stored block breaks a rule.
+    #[error("stored block {id} at height {height}: {rule}")]
+    Rule {
+        /// The block.
+        id: BlockId,
+        /// Its height.
+        height: u64,
+        /// What it breaks.
+        rule: RuleError,
+    },
+}

@@ -1,0 +1,212 @@
+//! The start: the log gives every block and the active chain, checkpoint and deltas give the
+//! state, and the tip's header says whether it is the right one. Where it is not, the state is
+//! rebuilt from the bodies; where they do not give it either, the damage is named.
+//! Must not change the store.
+
+use std::collections::HashMap;
+
+use steelyard_core::consensus::error::RULE_SET;
+use steelyard_core::consensus::transaction;
+use steelyard_core::consensus::transition::connect_block;
+use steelyard_core::params::{Genesis, Params};
+use steelyard_core::state::{Key, Record, Trie};
+use steelyard_core::types::header::Header;
+use steelyard_core::work::{from_bits, work_of};
+
+use super::check::load_block;
+use super::error::LoadError;
+use super::index::{Entry, Index, Number, Verdict};
+use super::txindex::TxIndex;
+use super::view::{Shared, View};
+use crate::mempool::Mempool;
+use crate::store::log::LogRecord;
+use crate::store::{BodyPlace, Store, StoreError, damaged};
+
+/// What a start gives.
+pub struct Loaded {
+    /// The view to share.
+    pub shared: Shared,
+    /// Records that changed since the newest checkpoint.
+    pub unsaved_records: u64,
+    /// Whether the state had to be rebuilt from the bodies.
+    pub rebuilt: bool,
+}
+
+/// Loads a store.
+///
+/// # Errors
+/// [`LoadError`] names what is damaged.
+pub fn load(params: Params, store: &Store) -> Result<Loaded, LoadError> {
+    let genesis = params.genesis();
+    let (index, seq) = load_index(&genesis, store)?;
+    let expected = index.get(index.tip()).header.state_root;
+    let (state, unsaved_records) = match load_state(&genesis, store) {
+        Ok((state, records)) => (Some(state).filter(|state| state.root() == expected), records),
+        Err(StoreError::Damaged { reason }) => {
+            tracing::warn!(reason, "the stored state cannot be read");
+            (None, 0)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let tip = index.get(index.tip()).header.height;
+    let visible = index.next_number();
+    let view = View {
+        index,
+        visible,
+        seq,
+        state: state.clone().unwrap_or_default(),
+        pool: Mempool::default(),
+        txs: TxIndex::new(tip),
+        pool_shown: (0, 0),
+        reorgs: 0,
+    };
+    let shared = Shared::new(params, genesis, view);
+    let rebuilt = state.is_none();
+    if rebuilt {
+        tracing::warn!("the stored state is not the tip's; rebuilding it from the blocks");
+        let state = rebuild(&shared, store, |_| ())?;
+        shared.write().state = state;
+    }
+    load_pool(&shared, store)?;
+    // A rebuilt state is worth a checkpoint at the first occasion.
+    let unsaved_records = if rebuilt { u64::MAX / 2 } else { unsaved_records };
+    Ok(Loaded { shared, unsaved_records, rebuilt })
+}
+
+/// Every block, and the active chain, as the log tells them.
+///
+/// # Errors
+/// [`StoreError::Damaged`] when the log contradicts itself.
+pub fn load_index(genesis: &Genesis, store: &Store) -> Result<(Index, u64), StoreError> {
+    let mut index = Index::new(genesis_entry(genesis));
+    let mut last = 0;
+    store.for_each_log(|seq, record| {
+        last = seq;
+        replay_log(&mut index, seq, record)
+    })?;
+    Ok((index, last))
+}
+
+fn replay_log(index: &mut Index, seq: u64, record: LogRecord) -> Result<(), StoreError> {
+    let unknown = |id: &dyn std::fmt::Display| damaged(format!("commit {seq} names block {id}, which is not stored"));
+    let mut offset = 0;
+    for (header, length) in record.received {
+        let body = Some(BodyPlace { seq, offset, length });
+        offset += u64::from(length);
+        let parent = index.number(&header.prev).ok_or_else(|| {
+            damaged(format!("block at height {} of commit {seq} has no stored parent {}", header.height, header.prev))
+        })?;
+        let entry = entry(index, &header, parent, body).ok_or_else(|| {
+            damaged(format!("block {} at height {} claims impossible work", header.id(), header.height))
+        })?;
+        index.push(entry);
+    }
+    let mut fork = index.tip();
+    for _ in 0..record.disconnected {
+        fork = index.get(fork).parent;
+    }
+    let mut branch = Vec::with_capacity(record.connected.len());
+    let mut at = fork;
+    for id in &record.connected {
+        let number = index.number(id).ok_or_else(|| unknown(id))?;
+        let entry = index.get_mut(number);
+        if entry.parent != at || entry.header.height == 0 {
+            return Err(damaged(format!("commit {seq} puts block {id} where it does not belong")));
+        }
+        entry.verdict = Verdict::Connected { seq };
+        branch.push(number);
+        at = number;
+    }
+    index.activate(fork, &branch);
+    for (id, _, reason) in record.invalid.into_iter().filter(|(_, rule_set, _)| *rule_set == RULE_SET) {
+        let number = index.number(&id).ok_or_else(|| unknown(&id))?;
+        index.get_mut(number).verdict = Verdict::Invalid { reason };
+    }
+    Ok(())
+}
+
+fn entry(index: &Index, header: &Header, parent: Number, body: Option<BodyPlace>) -> Option<Entry> {
+    let work = work_of(from_bits(header.bits).ok()?)?;
+    let total_work = index.get(parent).total_work.checked_add(work)?;
+    let is_child = header.height == index.get(parent).header.height + 1;
+    is_child.then(|| Entry {
+        header: *header,
+        id: header.id(),
+        work,
+        total_work,
+        parent,
+        body,
+        verdict: Verdict::Unexecuted,
+    })
+}
+
+fn genesis_entry(genesis: &Genesis) -> Entry {
+    let target = from_bits(genesis.header.bits).expect("checked with the parameters");
+    let work = work_of(target).expect("no target of a network is below 2^160");
+    Entry {
+        header: genesis.header,
+        id: genesis.id,
+        work,
+        total_work: work,
+        parent: 0,
+        body: None,
+        verdict: Verdict::Connected { seq: 0 },
+    }
+}
+
+/// The state from the newest checkpoint and all deltas after it, and how many records they touch.
+fn load_state(genesis: &Genesis, store: &Store) -> Result<(Trie, u64), StoreError> {
+    let (seq, mut state) = store.checkpoint()?.unwrap_or_else(|| (0, genesis.state.clone()));
+    let mut last: HashMap<Key, Option<Record>> = HashMap::new();
+    let mut records = 0;
+    store.for_each_delta_after(seq, |_, delta| {
+        records += delta.records();
+        last.extend(delta.restored);
+        let connected = delta.connected.into_iter().flat_map(|(_, changes)| changes);
+        last.extend(connected.map(|change| (change.key, change.new)));
+        Ok(())
+    })?;
+    state.update(last);
+    Ok((state, records))
+}
+
+/// Executes the active chain from genesis and gives the state after its tip. `progress` hears each height.
+///
+/// # Errors
+/// [`LoadError`] names the first block that is damaged or breaks a rule of the state.
+pub fn rebuild(shared: &Shared, store: &Store, mut progress: impl FnMut(u64)) -> Result<Trie, LoadError> {
+    let mut state = shared.genesis.state.clone();
+    for height in 1.. {
+        let Some(entry) = shared.read().active(height).cloned() else { break };
+        let block = load_block(shared, store, &entry)?;
+        let connected = connect_block(&shared.params, &state, block)
+            .map_err(|rule| LoadError::Rule { id: entry.id, height, rule })?;
+        (_, _, state) = connected.into_parts();
+        progress(height);
+    }
+    Ok(state)
+}
+
+/// Pending transactions, as far as they are still valid. Their signatures were checked when they
+/// came; their full ids say that they are the same bytes.
+fn load_pool(shared: &Shared, store: &Store) -> Result<(), StoreError> {
+    let view = &mut *shared.write();
+    let (state, next) = (view.state.clone(), view.tip().header.height + 1);
+    let mut lost = 0;
+    store.for_each_run(|seq, txs, bytes, damaged| {
+        lost += damaged;
+        for tx in txs {
+            if let Ok(tx) = transaction::shape(&shared.network, &tx) {
+                // Refused means: confirmed, replaced, expired or no longer covered.
+                let _ = view.pool.admit(&shared.params, (&state, next), tx.known_to_verify(), seq);
+            }
+        }
+        view.pool.note_run(seq, bytes);
+        Ok(())
+    })?;
+    if lost > 0 {
+        tracing::warn!(lost, "pending transactions were damaged in the store and are left out");
+    }
+    view.pool_shown = (view.pool.len(), view.pool.bytes());
+    Ok(())
+}

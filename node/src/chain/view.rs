@@ -1,0 +1,210 @@
+//! What everybody but the chain thread sees: committed things only. Readers take the lock for
+//! moments; states are snapshots, cloned in no time and kept as long as one likes.
+//! Must not know commands or the store.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use steelyard_core::hash::{BlockId, FullId, NetworkId, TxId};
+use steelyard_core::params::{Genesis, Params};
+use steelyard_core::state::Trie;
+
+use super::index::{Entry, Index, Number};
+use super::txindex::TxIndex;
+use crate::mempool::{self, Mempool};
+
+/// The published state of the node.
+#[derive(Debug)]
+pub struct View {
+    /// Every block. Numbers from [`View::visible`] on are not committed yet.
+    pub(super) index: Index,
+    /// Blocks that are committed.
+    pub(super) visible: Number,
+    /// The last commit.
+    pub(super) seq: u64,
+    /// The state after the tip.
+    pub(super) state: Trie,
+    /// Pending transactions; those of later commits are not to be shown.
+    pub(super) pool: Mempool,
+    /// Where confirmed transactions are.
+    pub(super) txs: TxIndex,
+    /// Pending transactions that are committed: count and bytes.
+    pub(super) pool_shown: (usize, usize),
+    /// Reorganisations since the start.
+    pub(super) reorgs: u64,
+}
+
+impl View {
+    /// The active chain's last block.
+    #[must_use]
+    pub fn tip(&self) -> &Entry {
+        self.index.get(self.index.tip())
+    }
+
+    /// A block by id.
+    #[must_use]
+    pub fn block(&self, id: &BlockId) -> Option<(Number, &Entry)> {
+        let number = self.index.number(id).filter(|number| *number < self.visible)?;
+        Some((number, self.index.get(number)))
+    }
+
+    /// The active block at a height.
+    #[must_use]
+    pub fn active(&self, height: u64) -> Option<&Entry> {
+        self.index.active(height).map(|number| self.index.get(number))
+    }
+
+    /// Whether a block is on the active chain.
+    #[must_use]
+    pub fn is_active(&self, number: Number) -> bool {
+        self.index.is_active(number)
+    }
+
+    /// Blocks to read whole branches from. May hold blocks that are not committed yet.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The state after the tip: a snapshot.
+    #[must_use]
+    pub fn state(&self) -> Trie {
+        self.state.clone()
+    }
+
+    /// The last commit.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// A pending transaction, once it is durable.
+    #[must_use]
+    pub fn pending(&self, id: &TxId) -> Option<&mempool::Entry> {
+        self.pool.get(id).filter(|entry| entry.seq <= self.seq)
+    }
+
+    /// Every pending transaction that is durable, in no order.
+    pub fn pending_all(&self) -> impl Iterator<Item = &mempool::Entry> {
+        self.pool.iter().filter(|entry| entry.seq <= self.seq)
+    }
+
+    /// What an address has pending, as sender and as receiver, durable only.
+    #[must_use]
+    pub fn pending_of(&self, address: &steelyard_core::hash::Address) -> (Vec<&mempool::Entry>, Vec<&mempool::Entry>) {
+        let (mut sent, mut received) = self.pool.of_address(address);
+        sent.retain(|entry| entry.seq <= self.seq);
+        received.retain(|entry| entry.seq <= self.seq);
+        (sent, received)
+    }
+
+    /// Pending transactions that are durable: how many, and the memory they are counted for.
+    #[must_use]
+    pub fn pending_size(&self) -> (usize, usize) {
+        self.pool_shown
+    }
+
+    /// Transactions for a block, dearest first.
+    #[must_use]
+    pub fn select(&self, bytes_max: u64) -> Vec<Arc<steelyard_core::consensus::transaction::CheckedTx>> {
+        self.pool.select(self.seq, bytes_max)
+    }
+
+    /// Whether exactly these transaction bytes passed their signature check here.
+    #[must_use]
+    pub fn is_verified(&self, id: &TxId, full_id: &FullId) -> bool {
+        self.pool.holds(id, full_id)
+    }
+
+    /// Where confirmed transactions are.
+    #[must_use]
+    pub fn txs(&self) -> &TxIndex {
+        &self.txs
+    }
+
+    /// Reorganisations since the start.
+    #[must_use]
+    pub fn reorgs(&self) -> u64 {
+        self.reorgs
+    }
+}
+
+/// Counts what happens, so that those who wait know that something did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticks {
+    /// Changes of the tip.
+    pub tips: u64,
+    /// Commits that admitted transactions.
+    pub admissions: u64,
+    /// The node is stopping.
+    pub stopping: bool,
+}
+
+/// The view with its network, shared by all.
+#[derive(Debug)]
+pub struct Shared {
+    /// The network.
+    pub params: Params,
+    /// Its id.
+    pub network: NetworkId,
+    /// Its first block.
+    pub genesis: Genesis,
+    view: RwLock<View>,
+    ticks: Mutex<Ticks>,
+    ticked: Condvar,
+}
+
+impl Shared {
+    /// Shares a view.
+    #[must_use]
+    pub fn new(params: Params, genesis: Genesis, view: View) -> Self {
+        Self {
+            params,
+            network: genesis.id.into(),
+            genesis,
+            view: RwLock::new(view),
+            ticks: Mutex::default(),
+            ticked: Condvar::new(),
+        }
+    }
+
+    /// Reads. Never across an await, I/O, or anything long.
+    pub fn read(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, View> {
+        self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the transactions of block `id`, if it is still the active one at `height`, which is
+    /// then no longer missing from the index. A block that a reorganisation put there since has
+    /// been indexed with it.
+    pub fn index_block(&self, height: u64, id: BlockId, txs: impl IntoIterator<Item = TxId>) {
+        let view = &mut *self.write();
+        if view.active(height).is_some_and(|entry| entry.id == id) {
+            view.txs.insert(height, txs);
+        }
+        view.txs.settle(height);
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn ticks(&self) -> Ticks {
+        *self.ticks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that something happened and wakes who waits.
+    pub fn tick(&self, note: impl FnOnce(&mut Ticks)) {
+        note(&mut self.ticks.lock().unwrap_or_else(PoisonError::into_inner));
+        self.ticked.notify_all();
+    }
+
+    /// Waits until something has happened since `seen`, or for so long.
+    #[must_use]
+    pub fn wait(&self, seen: Ticks, at_most: Duration) -> Ticks {
+        let ticks = self.ticks.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.ticked.wait_timeout_while(ticks, at_most, |ticks| *ticks == seen);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}

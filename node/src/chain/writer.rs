@@ -1,0 +1,518 @@
+//! The chain thread: the only writer of everything that is stored. It takes all waiting commands,
+//! applies them to snapshots, commits once, publishes, answers all: that is the group commit.
+//! A reorganisation is connected on a snapshot first and then committed like anything else, so
+//! there is nothing to take back when it fails. Must not know clocks, sockets or where commands
+//! come from.
+
+use std::collections::BTreeMap;
+use std::mem::take;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use steelyard_core::consensus::block::CheckedBlock;
+use steelyard_core::consensus::error::{RULE_SET, RuleError};
+use steelyard_core::consensus::transaction::CheckedTx;
+use steelyard_core::consensus::transition::{Change, connect_block, disconnect_changes};
+use steelyard_core::hash::BlockId;
+use steelyard_core::state::{Key, Record, Trie};
+
+use super::Command;
+use super::check::load_block;
+use super::error::{Accepted, BlockError, LoadError};
+use super::group::{Group, Reply};
+use super::index::{Entry, Number, Verdict};
+use super::view::{Shared, View};
+use crate::limits::{
+    CHECKPOINT_COMMITS, CHECKPOINT_RECORDS_LEAST, IDLE_MS, REFUSED_BLOCKS_MAX, REOPEN_BYTES, REOPEN_BYTES_IDLE,
+};
+use crate::mempool::Admission;
+use crate::store::delta::Delta;
+use crate::store::log::LogRecord;
+use crate::store::{BodyPlace, Commit, Store, StoreError, damaged};
+
+/// Why a branch was not connected: a block of it is invalid, or the machine failed.
+enum Obstacle {
+    Rule(Number, RuleError),
+    Store(StoreError),
+}
+
+/// The thread's own state: how far the group has come beyond what is published.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    store: Arc<Store>,
+    /// The last commit.
+    seq: u64,
+    /// The tip with the group applied.
+    tip: Number,
+    /// The state after it.
+    state: Trie,
+    group: Group,
+    /// Blocks found invalid on arrival, oldest first: not stored, not judged again.
+    refused: Vec<(BlockId, String)>,
+    unsaved_records: u64,
+    checkpoint_seq: u64,
+    checkpoint: Option<JoinHandle<Result<(), StoreError>>>,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, store: Arc<Store>, unsaved_records: u64) -> Self {
+        let view = shared.read();
+        let (seq, tip, state) = (view.seq(), view.index.tip(), view.state());
+        drop(view);
+        Self {
+            shared,
+            store,
+            seq,
+            tip,
+            state,
+            group: Group::default(),
+            refused: Vec::new(),
+            unsaved_records,
+            checkpoint_seq: seq,
+            checkpoint: None,
+        }
+    }
+
+    /// Runs until asked to stop, or until the store fails: then nothing more is acknowledged.
+    pub(super) fn run(mut self, queue: &Receiver<Command>) -> Result<(), StoreError> {
+        let result = self.serve(queue);
+        self.shared.tick(|ticks| ticks.stopping = true);
+        if let Err(error) = &result {
+            tracing::error!(%error, "the store failed; the node stops");
+        }
+        result
+    }
+
+    fn serve(&mut self, queue: &Receiver<Command>) -> Result<(), StoreError> {
+        loop {
+            match queue.recv_timeout(Duration::from_millis(IDLE_MS)) {
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return self.finish_checkpoint(),
+                Err(RecvTimeoutError::Timeout) => self.keep_house(REOPEN_BYTES_IDLE)?,
+                Ok(command) => {
+                    self.stage(command)?;
+                    let mut stopping = false;
+                    while !self.group.is_full() {
+                        match queue.try_recv() {
+                            Ok(Command::Stop) => {
+                                stopping = true;
+                                break;
+                            }
+                            Ok(command) => self.stage(command)?,
+                            Err(_) => break,
+                        }
+                    }
+                    self.commit()?;
+                    if stopping {
+                        return self.finish_checkpoint();
+                    }
+                    self.keep_house(REOPEN_BYTES)?;
+                }
+            }
+        }
+    }
+
+    fn stage(&mut self, command: Command) -> Result<(), StoreError> {
+        match command {
+            Command::Txs(txs, reply) => {
+                let verdicts = txs.into_iter().map(|tx| self.stage_tx(tx)).collect();
+                self.group.replies.push(Reply::Txs(reply, verdicts));
+            }
+            Command::Blocks(blocks, reply) => {
+                let mut verdicts = Vec::with_capacity(blocks.len());
+                for block in blocks {
+                    let verdict = self.stage_block(block)?;
+                    let failed = verdict.is_err();
+                    verdicts.push(verdict);
+                    if failed {
+                        break;
+                    }
+                    // A caller with many blocks must not make the group larger than a kill may cost.
+                    if self.group.is_full() {
+                        self.commit()?;
+                    }
+                }
+                self.group.replies.push(Reply::Blocks(reply, verdicts));
+            }
+            Command::Stop => {}
+        }
+        Ok(())
+    }
+
+    fn stage_tx(&mut self, tx: CheckedTx) -> Result<Admission, crate::mempool::PoolError> {
+        let id = tx.id();
+        let view = &mut *self.shared.write();
+        let next = view.index.get(self.tip).header.height + 1;
+        let admission = view.pool.admit(&self.shared.params, (&self.state, next), tx, self.seq + 1)?;
+        if admission == Admission::Added {
+            self.group.admitted.push(id);
+        }
+        Ok(admission)
+    }
+
+    fn stage_block(&mut self, block: CheckedBlock) -> Result<Result<Accepted, BlockError>, StoreError> {
+        let number = match self.receive(&block) {
+            Ok(Some(number)) => number,
+            Ok(None) => return Ok(Ok(Accepted::Known)),
+            Err(error) => return Ok(Err(error)),
+        };
+        let id = block.header().id;
+        let (heavier, extends) = {
+            let view = self.shared.read();
+            let entry = view.index.get(number);
+            (entry.total_work > view.index.get(self.tip).total_work, entry.parent == self.tip)
+        };
+        if !heavier {
+            self.group.side.insert(number, block);
+            return Ok(Ok(Accepted::Side));
+        }
+        let connected = if extends {
+            self.connect(number, block)
+        } else {
+            self.group.side.insert(number, block);
+            self.reorganise(number)
+        };
+        match connected {
+            Ok(()) => Ok(Ok(Accepted::Active)),
+            Err(Obstacle::Store(error)) => Err(error),
+            Err(Obstacle::Rule(guilty, rule)) => {
+                self.condemn(guilty, &rule);
+                self.connect_best()?;
+                let verdict = if guilty == number {
+                    BlockError::Rule(rule)
+                } else {
+                    BlockError::KnownInvalid { reason: rule.name().into() }
+                };
+                tracing::warn!(block = %id, error = %verdict, "block refused");
+                Ok(Err(verdict))
+            }
+        }
+    }
+
+    /// Notes a new block; `None` for one that is here.
+    fn receive(&mut self, block: &CheckedBlock) -> Result<Option<Number>, BlockError> {
+        let header = block.header();
+        let view = &mut *self.shared.write();
+        if let Some(number) = view.index.number(&header.id) {
+            return match &view.index.get(number).verdict {
+                Verdict::Invalid { reason } => Err(BlockError::KnownInvalid { reason: reason.clone() }),
+                _ => Ok(None),
+            };
+        }
+        if let Some((_, reason)) = self.refused.iter().find(|(id, _)| *id == header.id) {
+            return Err(BlockError::KnownInvalid { reason: reason.clone() });
+        }
+        let unknown = BlockError::UnknownParent(header.header.prev);
+        let parent = view.index.number(&header.header.prev).ok_or(unknown)?;
+        if let Verdict::Invalid { reason } = &view.index.get(parent).verdict {
+            return Err(BlockError::KnownInvalid { reason: reason.clone() });
+        }
+        let body = block.body().to_bytes();
+        let length = u32::try_from(body.len()).expect("bounded by the network's block size");
+        let place = BodyPlace { seq: self.seq + 1, offset: self.group.bodies.len() as u64, length };
+        let number = view.index.push(Entry {
+            header: header.header,
+            id: header.id,
+            work: header.work,
+            total_work: header.total_work,
+            parent,
+            body: Some(place),
+            verdict: Verdict::Unexecuted,
+        });
+        self.group.received.push((number, length));
+        self.group.bodies.extend_from_slice(&body);
+        Ok(Some(number))
+    }
+
+    fn connect(&mut self, number: Number, block: CheckedBlock) -> Result<(), Obstacle> {
+        let connected = connect_block(&self.shared.params, &self.state, block)
+            .map_err(|rule| Obstacle::Rule(number, rule))?;
+        let (block, changes, state) = connected.into_parts();
+        self.group.tx_ids.insert(number, block.txs().iter().map(CheckedTx::id).collect());
+        self.group.changes.insert(number, changes);
+        self.state = state;
+        self.tip = number;
+        Ok(())
+    }
+
+    /// Moves to a branch with more work, whole or not at all.
+    fn reorganise(&mut self, to: Number) -> Result<(), Obstacle> {
+        let (from, before) = (self.tip, self.state.clone());
+        let (fork, down, up) = {
+            let view = self.shared.read();
+            let fork = view.index.fork_of(from, to);
+            (fork, view.index.branch(fork, from), view.index.branch(fork, to))
+        };
+        let moved = self.descend(fork, &down).map_err(Obstacle::Store).and_then(|()| {
+            self.tip = fork;
+            up.iter().try_for_each(|number| {
+                let block = self.take_block(*number).map_err(Obstacle::Store)?;
+                self.connect(*number, block)
+            })
+        });
+        if moved.is_err() {
+            (self.tip, self.state) = (from, before);
+        }
+        moved
+    }
+
+    /// Takes blocks back, newest first, each by its own undo, whose result its parent's header
+    /// must confirm; where the undo is damaged the state is rebuilt from the bodies.
+    fn descend(&mut self, fork: Number, down: &[Number]) -> Result<(), StoreError> {
+        for number in down.iter().rev() {
+            let changes = self.changes_of(*number)?;
+            self.state = disconnect_changes(&self.state, &changes);
+            self.group.changes.insert(*number, changes);
+        }
+        let (id, expected) = {
+            let view = self.shared.read();
+            let entry = view.index.get(fork);
+            (entry.id, entry.header.state_root)
+        };
+        if self.state.root() != expected {
+            return Err(damaged(format!("taking blocks back does not lead to the state of block {id}")));
+        }
+        Ok(())
+    }
+
+    fn changes_of(&self, number: Number) -> Result<Vec<Change>, StoreError> {
+        if let Some(changes) = self.group.changes.get(&number) {
+            return Ok(changes.clone());
+        }
+        let (id, verdict) = {
+            let view = self.shared.read();
+            let entry = view.index.get(number);
+            (entry.id, entry.verdict.clone())
+        };
+        let missing = || damaged(format!("the undo of block {id} is missing"));
+        let Verdict::Connected { seq } = verdict else { return Err(missing()) };
+        let delta = self.store.delta(seq)?;
+        delta.connected.into_iter().find(|(found, _)| *found == id).map(|(_, changes)| changes).ok_or_else(missing)
+    }
+
+    /// A block that arrived earlier, in this group or from the store.
+    fn take_block(&self, number: Number) -> Result<CheckedBlock, StoreError> {
+        if let Some(block) = self.group.side.get(&number) {
+            return Ok(block.clone());
+        }
+        let entry = self.shared.read().index.get(number).clone();
+        load_block(&self.shared, &self.store, &entry).map_err(|error| match error {
+            LoadError::Store(error) => error,
+            rule @ LoadError::Rule { .. } => damaged(rule.to_string()),
+        })
+    }
+
+    /// Remembers a block as invalid, and all after it.
+    fn condemn(&mut self, guilty: Number, rule: &RuleError) {
+        let view = &mut *self.shared.write();
+        let reason = rule.name().to_owned();
+        let is_last = guilty + 1 == view.index.next_number();
+        if is_last && guilty >= view.visible {
+            // It has just arrived: nothing of it is kept but its id.
+            let id = view.index.get(guilty).id;
+            view.index.truncate(guilty);
+            if let Some((_, length)) = self.group.received.pop() {
+                self.group.bodies.truncate(self.group.bodies.len() - length as usize);
+            }
+            self.group.side.remove(&guilty);
+            if self.refused.len() == REFUSED_BLOCKS_MAX {
+                self.refused.remove(0);
+            }
+            self.refused.push((id, reason));
+            return;
+        }
+        let mut condemned = vec![guilty];
+        let after: Vec<(Number, Number)> =
+            view.index.iter().skip(guilty as usize + 1).map(|(number, entry)| (number, entry.parent)).collect();
+        condemned.extend(after.iter().fold(Vec::new(), |mut found, (number, parent)| {
+            if *parent == guilty || found.contains(parent) {
+                found.push(*number);
+            }
+            found
+        }));
+        for number in condemned {
+            view.index.get_mut(number).verdict = Verdict::Invalid { reason: reason.clone() };
+            self.group.invalid.push((number, reason.clone()));
+        }
+    }
+
+    /// Goes to the best of the branches that are left, if it has more work than the tip.
+    fn connect_best(&mut self) -> Result<(), StoreError> {
+        loop {
+            let best = {
+                let view = self.shared.read();
+                view.index.best_above(view.index.get(self.tip).total_work)
+            };
+            let Some(best) = best else { return Ok(()) };
+            match self.reorganise(best) {
+                Ok(()) => {}
+                Err(Obstacle::Rule(guilty, rule)) => self.condemn(guilty, &rule),
+                Err(Obstacle::Store(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// One commit for everything staged, then publish, then answer.
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let seq = self.seq + 1;
+        let (fork, down, up) = {
+            let view = self.shared.read();
+            let fork = view.index.fork_of(view.index.tip(), self.tip);
+            (fork, view.index.branch(fork, view.index.tip()), view.index.branch(fork, self.tip))
+        };
+        let restored = self.restored(&down)?;
+        if !down.is_empty() {
+            self.return_txs(&down, &restored)?;
+        }
+        let (log, delta) = self.records(&down, &up, restored);
+        let txs = self.pending_run(seq);
+        let dead_runs = self.shared.write().pool.take_dead_runs();
+        let changed: Vec<Key> = touched(&delta);
+        let records = delta.records();
+        let commit = Commit {
+            log,
+            bodies: take(&mut self.group.bodies),
+            delta,
+            pending: txs.iter().map(|tx| (tx.full_id(), tx.bytes())).collect(),
+            dead_runs,
+        };
+        let something = commit.log != LogRecord::default() || !commit.pending.is_empty() || !commit.dead_runs.is_empty();
+        if something {
+            self.store.commit(seq, &commit)?;
+            self.seq = seq;
+            self.unsaved_records += records;
+        }
+        let admitted = !commit.pending.is_empty();
+        let mut group = take(&mut self.group);
+        if something {
+            self.publish(&mut group, fork, &up, &changed);
+        }
+        self.shared.tick(|ticks| {
+            ticks.tips += u64::from(!up.is_empty());
+            ticks.admissions += u64::from(admitted);
+        });
+        group.replies.into_iter().for_each(Reply::send);
+        Ok(())
+    }
+
+    /// Records as they were at the fork point: the oldest block taken back has the last word.
+    fn restored(&self, down: &[Number]) -> Result<Vec<(Key, Option<Record>)>, StoreError> {
+        let mut restored = BTreeMap::new();
+        for number in down.iter().rev() {
+            restored.extend(self.changes_of(*number)?.into_iter().map(|change| (change.key, change.old)));
+        }
+        Ok(restored.into_iter().collect())
+    }
+
+    /// Transactions of blocks taken back return to the pool, as far as the new branch leaves them
+    /// valid, and become durable with the commit that takes the blocks back.
+    fn return_txs(&mut self, down: &[Number], restored: &[(Key, Option<Record>)]) -> Result<(), StoreError> {
+        let next = {
+            let view = &mut *self.shared.write();
+            let next = view.index.get(self.tip).header.height + 1;
+            let connected = self.group.changes.values().flatten().map(|change| change.key);
+            view.pool.revalidate(&self.state, next, restored.iter().map(|(key, _)| *key).chain(connected));
+            next
+        };
+        for number in down {
+            for tx in self.take_block(*number)?.txs() {
+                let view = &mut *self.shared.write();
+                let admitted = view.pool.admit(&self.shared.params, (&self.state, next), tx.clone(), self.seq + 1);
+                if admitted == Ok(Admission::Added) {
+                    self.group.admitted.push(tx.id());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn records(
+        &mut self,
+        down: &[Number],
+        up: &[Number],
+        restored: Vec<(Key, Option<Record>)>,
+    ) -> (LogRecord, Delta) {
+        let view = self.shared.read();
+        let id = |number: &Number| view.index.get(*number).id;
+        let invalid = self.group.invalid.iter().map(|(number, reason)| (id(number), RULE_SET, reason.clone()));
+        let log = LogRecord {
+            received: self.group.received.iter().map(|(n, bytes)| (view.index.get(*n).header, *bytes)).collect(),
+            disconnected: u32::try_from(down.len()).expect("numbers of blocks are u32"),
+            connected: up.iter().map(id).collect(),
+            invalid: invalid.collect(),
+        };
+        let changes = &mut self.group.changes;
+        let mut changes_of = |number| changes.remove(number).expect("each block put on was connected in this group");
+        let connected = up.iter().map(|number| (id(number), changes_of(number))).collect();
+        (log, Delta { restored, connected })
+    }
+
+    /// Transactions that this commit makes durable: those admitted and still there, or all when
+    /// the stored runs are mostly waste.
+    fn pending_run(&mut self, seq: u64) -> Vec<Arc<CheckedTx>> {
+        let view = &mut *self.shared.write();
+        if view.pool.runs_are_wasteful() {
+            return view.pool.restamp(seq);
+        }
+        let entries = self.group.admitted.iter().filter_map(|id| view.pool.get(id));
+        entries.filter(|entry| entry.seq == seq).map(|entry| Arc::clone(&entry.tx)).collect()
+    }
+
+    /// Shows the commit to everybody.
+    fn publish(&self, group: &mut Group, fork: Number, up: &[Number], changed: &[Key]) {
+        let view: &mut View = &mut self.shared.write();
+        view.reorgs += u64::from(view.index.tip() != fork);
+        view.visible = view.index.next_number();
+        view.seq = self.seq;
+        view.index.activate(fork, up);
+        for number in up {
+            let entry = view.index.get_mut(*number);
+            entry.verdict = Verdict::Connected { seq: self.seq };
+            let height = entry.header.height;
+            view.txs.insert(height, group.tx_ids.remove(number).unwrap_or_default());
+        }
+        view.state = self.state.clone();
+        let next = view.tip().header.height + 1;
+        view.pool.revalidate(&self.state, next, changed.iter().copied());
+        view.pool_shown = (view.pool.len(), view.pool.bytes());
+    }
+
+    /// What can wait for a moment between commits: reopening sled, checkpoints.
+    fn keep_house(&mut self, reopen_bytes: u64) -> Result<(), StoreError> {
+        if self.store.bytes_written() >= reopen_bytes {
+            let took = self.store.reopen().map_err(|error| damaged(error.to_string()))?;
+            tracing::debug!(ms = took.as_millis(), "store reopened");
+        }
+        if self.checkpoint.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.finish_checkpoint()?;
+        }
+        let enough = self.unsaved_records > CHECKPOINT_RECORDS_LEAST.max(self.state.len() / 2)
+            || self.seq - self.checkpoint_seq > CHECKPOINT_COMMITS;
+        if enough && self.checkpoint.is_none() {
+            (self.unsaved_records, self.checkpoint_seq) = (0, self.seq);
+            let (store, state, seq) = (Arc::clone(&self.store), self.state.clone(), self.seq);
+            let write = move || store.write_checkpoint(&state, seq);
+            let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(write);
+            self.checkpoint = Some(thread.map_err(|source| StoreError::Io { doing: "checkpoint", source })?);
+        }
+        Ok(())
+    }
+
+    /// Waits for a checkpoint that is being written: at a stop it would only be lost work, but
+    /// its failure is the store's.
+    fn finish_checkpoint(&mut self) -> Result<(), StoreError> {
+        match self.checkpoint.take() {
+            Some(thread) => thread.join().unwrap_or_else(|_| Err(damaged("the checkpoint's thread ended".into()))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn touched(delta: &Delta) -> Vec<Key> {
+    let connected = delta.connected.iter().flat_map(|(_, changes)| changes.iter().map(|change| change.key));
+    let mut keys: Vec<Key> = delta.restored.iter().map(|(key, _)| *key).chain(connected).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}

@@ -1,0 +1,23 @@
+//! The node: keeps the chain, the pending transactions and the peers, and survives anything.
+//!
+//! ```text
+//! limits clock                 every bound; the one file that asks the time
+//! store mempool                what is on disk; what is pending
+//! chain                        the one thread that changes anything, and what others see
+//! miner indexer verify         those that read the view and submit, or judge the store
+//! api                          HTTP, from the view
+//! node                         the only file that knows all parts
+//! cli                          commands
+//! ```
+//!
+//! Rows import only from rows above them. Never holds a private key.
+
+pub mod api;
+pub mod chain;
+pub mod clock;
+pub mod indexer;
+pub mod limits;
+pub mod mempool;
+pub mod miner;
+pub mod node;
+pub mod store;

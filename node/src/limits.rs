@@ -1,0 +1,66 @@
+//! Every bound of the node in one place, in units, as formulas. Must not know who keeps them.
+
+use steelyard_core::params::BLOCK_BYTES_LIMIT;
+use steelyard_core::types::header::HEADER_BYTES;
+use steelyard_core::types::transaction::TX_BYTES_MAX;
+
+/// Commands waiting for the chain thread. Full: the API answers 503, other callers wait.
+pub const CHAIN_QUEUE_MAX: usize = 4_096;
+/// Commands that share one commit.
+pub const GROUP_COMMANDS_MAX: usize = 4_096;
+/// Blocks that share one commit: a kill costs at most these.
+pub const GROUP_BLOCKS_MAX: usize = 128;
+/// Body bytes after which a group is committed, whatever else waits.
+pub const GROUP_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of pending transactions, their overhead counted. Full: the cheapest makes room or is refused.
+pub const MEMPOOL_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// What a pending transaction costs in memory beside its bytes (twice decoded, ids, map entries).
+pub const MEMPOOL_OVERHEAD_BYTES: usize = 1_024;
+/// How far beyond an account's nonce a pending one may be: pending transactions of one sender.
+pub const SENDER_NONCES_MAX: u64 = 1_024;
+/// Bytes of pending transactions that wait for a missing nonce; a further one is refused, none is evicted for it.
+pub const QUEUED_BYTES_MAX: usize = MEMPOOL_BYTES_MAX / 8;
+/// A replacement pays at least so many percent more than what it replaces.
+pub const REPLACEMENT_PERCENT: u64 = 10;
+/// Stored runs of pending transactions are rewritten when they hold so many times the living bytes…
+pub const MEMPOOL_WASTE_FACTOR: u64 = 4;
+/// …and at least this many bytes.
+pub const MEMPOOL_WASTE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Blocks remembered as invalid without being stored. Full: the oldest is forgotten and would be judged again.
+pub const REFUSED_BLOCKS_MAX: usize = 4_096;
+
+/// Bytes written to sled after which it is reopened in an idle moment: it writes its own snapshot
+/// only at open, so an open re-reads all log since the last one.
+pub const REOPEN_BYTES_IDLE: u64 = 64 * 1024 * 1024;
+/// …and in any moment.
+pub const REOPEN_BYTES: u64 = 2 * REOPEN_BYTES_IDLE;
+/// Nothing to do for so long is an idle moment, in ms.
+pub const IDLE_MS: u64 = 200;
+/// sled's cache, in serialized bytes.
+pub const SLED_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Changed records since the last checkpoint that are never worth a new one.
+pub const CHECKPOINT_RECORDS_LEAST: u64 = 100_000;
+/// Commits since the last checkpoint after which there is a new one.
+pub const CHECKPOINT_COMMITS: u64 = 100_000;
+
+/// Nonces tried before a miner looks whether the tip has changed: some 10 ms.
+pub const MINER_BATCH_TRIES: u64 = 100_000;
+/// Longest a miner keeps a template although the tip stands, in ms: new transactions join.
+pub const TEMPLATE_AGE_MS: u64 = 5_000;
+
+/// Longest body of an API request: a block, or its hex in JSON.
+pub const API_BODY_BYTES_MAX: usize = 2 * BLOCK_BYTES_LIMIT as usize + 64 * 1024;
+/// Longest body of one submitted transaction, in hex and JSON.
+pub const API_TX_BODY_BYTES_MAX: usize = 2 * TX_BYTES_MAX + 1_024;
+/// Items of one page of a list.
+pub const API_PAGE_MAX: u64 = 100;
+/// Requests in progress at once. Full: 503.
+pub const API_REQUESTS_MAX: usize = 256;
+/// A request takes no longer, in ms.
+pub const API_REQUEST_MS: u64 = 30_000;
+
+const _: () = assert!(GROUP_BLOCKS_MAX * (HEADER_BYTES + 64) <= 32 * 1024);
+const _: () = assert!(QUEUED_BYTES_MAX > (TX_BYTES_MAX + MEMPOOL_OVERHEAD_BYTES) * 64);

@@ -1,0 +1,440 @@
+//! Pending transactions, by sender and nonce. A decision needs only the transaction, the state and
+//! the pool; durability is the caller's: an entry names the commit it becomes durable with, and is
+//! shown to nobody before. Bounded in bytes; written answers to "full": a transaction that waits
+//! for a missing nonce is refused, any other takes the place of a cheaper one or is refused.
+//! Must not know blocks, stores or the network.
+
+mod entry;
+mod error;
+mod runs;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use steelyard_core::consensus::error::TxRule;
+use steelyard_core::consensus::transaction::CheckedTx;
+use steelyard_core::consensus::transition::{Overlay, apply};
+use steelyard_core::hash::{Address, AssetId, FullId, TxId};
+use steelyard_core::params::Params;
+use steelyard_core::state::{Key, Record, StateRead};
+
+pub use entry::{Entry, FeeRate};
+pub use error::PoolError;
+
+use self::runs::Runs;
+use crate::limits::{MEMPOOL_BYTES_MAX, QUEUED_BYTES_MAX, REPLACEMENT_PERCENT, SENDER_NONCES_MAX};
+
+/// What became of an admission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is pending now.
+    Added,
+    /// It was pending before, perhaps with another authorization: the first valid one stays.
+    Known,
+}
+
+/// All that one sender has pending.
+#[derive(Debug, Default)]
+struct Sender {
+    /// By nonce.
+    entries: BTreeMap<u64, Entry>,
+    /// Sum of what they take, by asset.
+    outflow: BTreeMap<AssetId, u128>,
+}
+
+/// The pool.
+#[derive(Debug)]
+pub struct Mempool {
+    bytes_max: usize,
+    by_id: HashMap<TxId, (Address, u64)>,
+    senders: HashMap<Address, Sender>,
+    /// Who is paid by what.
+    receivers: HashMap<Address, BTreeSet<TxId>>,
+    /// Those that end, by their last height.
+    expiries: BTreeSet<(u64, TxId)>,
+    /// Each sender's last transaction, cheapest first: what is evicted.
+    last: BTreeSet<(FeeRate, u64, Address)>,
+    runs: Runs,
+    bytes: usize,
+    queued_bytes: usize,
+    arrivals: u64,
+}
+
+impl Default for Mempool {
+    fn default() -> Self {
+        Self::new(MEMPOOL_BYTES_MAX)
+    }
+}
+
+impl Mempool {
+    /// An empty pool of at most so many bytes.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            by_id: HashMap::new(),
+            senders: HashMap::new(),
+            receivers: HashMap::new(),
+            expiries: BTreeSet::new(),
+            last: BTreeSet::new(),
+            runs: Runs::default(),
+            bytes: 0,
+            queued_bytes: 0,
+            arrivals: 0,
+        }
+    }
+
+    /// Decides on a transaction for blocks of height `next` and above, and takes it in. It becomes
+    /// durable with commit `seq`.
+    ///
+    /// # Errors
+    /// [`PoolError`], the first that applies: expiry, nonce, funds and asset rules as in a block,
+    /// then the node's own limits.
+    pub fn admit(
+        &mut self,
+        params: &Params,
+        (state, next): (&dyn StateRead, u64),
+        tx: CheckedTx,
+        seq: u64,
+    ) -> Result<Admission, PoolError> {
+        if self.by_id.contains_key(&tx.id()) {
+            return Ok(Admission::Known);
+        }
+        let (_, account_nonce) = Overlay::new(state).account(tx.tx().body.sender);
+        self.check_rules((state, next), &tx, account_nonce)?;
+        let mut entry = Entry::new(tx, state, (seq, self.arrivals));
+        let min = entry.rate.weight.saturating_mul(params.policy.relay_fee_min);
+        if entry.rate.fee < min {
+            return Err(PoolError::FeeTooLow { got: entry.rate.fee, min });
+        }
+        let replaced = self.check_replacement(params, &entry)?;
+        self.check_funds(state, &entry, replaced.as_ref())?;
+        let sender = self.senders.get(&entry.sender());
+        let before = sender.map_or(0, |sender| sender.entries.range(account_nonce..entry.nonce()).count() as u64);
+        entry.queued = account_nonce + before != entry.nonce();
+        self.make_room(&entry, replaced.as_ref(), account_nonce)?;
+        if let Some(replaced) = replaced {
+            self.remove(&replaced.tx.id());
+        }
+        self.insert(entry);
+        Ok(Admission::Added)
+    }
+
+    /// The ledger's own rules: exactly those of a block where the transaction would be next.
+    fn check_rules(
+        &self,
+        (state, next): (&dyn StateRead, u64),
+        tx: &CheckedTx,
+        account_nonce: u64,
+    ) -> Result<(), TxRule> {
+        let body = &tx.tx().body;
+        if body.expiry != 0 && next > body.expiry {
+            return Err(TxRule::Expired { expiry: body.expiry, height: next });
+        }
+        if body.nonce >= account_nonce.saturating_add(SENDER_NONCES_MAX) {
+            return Err(TxRule::NonceGap { got: body.nonce, expected: account_nonce });
+        }
+        if body.nonce <= account_nonce { apply(&mut Overlay::new(state), next, tx) } else { Ok(()) }
+    }
+
+    /// The pending transaction that this one would replace.
+    fn check_replacement(&self, params: &Params, entry: &Entry) -> Result<Option<Entry>, PoolError> {
+        let Some(old) = self.senders.get(&entry.sender()).and_then(|sender| sender.entries.get(&entry.nonce()))
+        else {
+            return Ok(None);
+        };
+        // Rounded up, so that no number of small steps is free.
+        let more = (u128::from(old.rate.fee) * u128::from(REPLACEMENT_PERCENT)).div_ceil(100).max(1);
+        let relay = entry.rate.weight.saturating_mul(params.policy.relay_fee_min);
+        let min = u64::try_from(u128::from(old.rate.fee) + more.max(u128::from(relay))).unwrap_or(u64::MAX);
+        if entry.rate.fee < min || entry.rate <= old.rate {
+            return Err(PoolError::ReplacementFeeTooLow { got: entry.rate.fee, min });
+        }
+        Ok(Some(old.clone()))
+    }
+
+    /// The sender's balances cover everything it has pending, this included.
+    fn check_funds(&self, state: &dyn StateRead, entry: &Entry, replaced: Option<&Entry>) -> Result<(), TxRule> {
+        let pending = self.senders.get(&entry.sender());
+        for (asset, need) in &entry.outflow {
+            let spent = pending.and_then(|sender| sender.outflow.get(asset)).copied().unwrap_or(0);
+            let freed = replaced.and_then(|old| old.outflow.get(asset)).copied().unwrap_or(0);
+            let balance = balance(state, entry.sender(), *asset);
+            let have = u128::from(balance).saturating_sub(spent - freed.min(spent));
+            if *need > have {
+                let have = u64::try_from(have).unwrap_or(u64::MAX);
+                return Err(match *asset {
+                    AssetId::COINS => TxRule::InsufficientFunds { have, need: *need },
+                    asset => TxRule::InsufficientAsset { asset, have, need: *need },
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Evicts cheaper transactions, each the last of its sender, so that no nonce is left in the
+    /// air; never for one that is itself in the air.
+    fn make_room(&mut self, entry: &Entry, replaced: Option<&Entry>, next: u64) -> Result<(), PoolError> {
+        if entry.queued && self.queued_bytes + entry.bytes() > QUEUED_BYTES_MAX {
+            return Err(PoolError::QueueFull { next });
+        }
+        let freed = replaced.map_or(0, Entry::bytes);
+        let mut evicted = Vec::new();
+        let mut bytes = self.bytes + entry.bytes() - freed;
+        let mut doomed_senders: BTreeMap<Address, usize> = BTreeMap::new();
+        for (rate, _, address) in &self.last {
+            if bytes <= self.bytes_max {
+                break;
+            }
+            if entry.queued || *rate >= entry.rate || *address == entry.sender() {
+                return Err(PoolError::Full);
+            }
+            // One of each sender a time; the loop of callers comes back for more.
+            let count = doomed_senders.entry(*address).or_default();
+            let last = self.senders[address].entries.values().nth_back(*count);
+            let Some(last) = last else { continue };
+            *count += 1;
+            bytes -= last.bytes();
+            evicted.push(last.tx.id());
+        }
+        if bytes > self.bytes_max {
+            return Err(PoolError::Full);
+        }
+        for id in evicted {
+            self.remove(&id);
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        let (id, address, nonce) = (entry.tx.id(), entry.sender(), entry.nonce());
+        self.arrivals += 1;
+        self.bytes += entry.bytes();
+        if entry.queued {
+            self.queued_bytes += entry.bytes();
+        }
+        self.by_id.insert(id, (address, nonce));
+        for payment in entry.payments() {
+            self.receivers.entry(payment.to).or_default().insert(id);
+        }
+        if entry.tx.tx().body.expiry != 0 {
+            self.expiries.insert((entry.tx.tx().body.expiry, id));
+        }
+        self.runs.join(entry.seq, entry.tx.bytes().len() as u64);
+        let closes_gap = !entry.queued;
+        self.forget_last(address);
+        let sender = self.senders.entry(address).or_default();
+        for (asset, amount) in &entry.outflow {
+            *sender.outflow.entry(*asset).or_default() += amount;
+        }
+        sender.entries.insert(nonce, entry);
+        if closes_gap {
+            let followers = sender.entries.range_mut(nonce + 1..);
+            for (expected, (nonce, follower)) in (nonce + 1..).zip(followers) {
+                if *nonce != expected || !follower.queued {
+                    break;
+                }
+                follower.queued = false;
+                self.queued_bytes -= follower.bytes();
+            }
+        }
+        self.note_last(address);
+    }
+
+    /// Removes a transaction; those of its sender that follow now wait for its nonce.
+    pub fn remove(&mut self, id: &TxId) -> Option<Entry> {
+        let (address, nonce) = self.by_id.remove(id)?;
+        self.forget_last(address);
+        let sender = self.senders.get_mut(&address).expect("by_id names only senders there are");
+        let entry = sender.entries.remove(&nonce).expect("by_id names only nonces there are");
+        for (asset, amount) in &entry.outflow {
+            let sum = sender.outflow.get_mut(asset).expect("every entry was added");
+            *sum -= amount;
+            if *sum == 0 {
+                sender.outflow.remove(asset);
+            }
+        }
+        if sender.entries.is_empty() {
+            self.senders.remove(&address);
+        }
+        for payment in entry.payments() {
+            if let Some(ids) = self.receivers.get_mut(&payment.to) {
+                ids.remove(id);
+                if ids.is_empty() {
+                    self.receivers.remove(&payment.to);
+                }
+            }
+        }
+        self.expiries.remove(&(entry.tx.tx().body.expiry, *id));
+        self.runs.leave(entry.seq, entry.tx.bytes().len() as u64);
+        self.bytes -= entry.bytes();
+        if entry.queued {
+            self.queued_bytes -= entry.bytes();
+        }
+        self.note_last(address);
+        Some(entry)
+    }
+
+    fn forget_last(&mut self, address: Address) {
+        if let Some((_, entry)) = self.senders.get(&address).and_then(|sender| sender.entries.last_key_value()) {
+            self.last.remove(&(entry.rate, entry.arrival, address));
+        }
+    }
+
+    fn note_last(&mut self, address: Address) {
+        if let Some((_, entry)) = self.senders.get(&address).and_then(|sender| sender.entries.last_key_value()) {
+            self.last.insert((entry.rate, entry.arrival, address));
+        }
+    }
+
+    /// Brings the pool in line with a new state: everybody whose records changed is looked at
+    /// again, and what has expired at height `next` goes.
+    pub fn revalidate(&mut self, state: &dyn StateRead, next: u64, changed: impl IntoIterator<Item = Key>) {
+        while let Some((expiry, id)) = self.expiries.first().copied().filter(|(expiry, _)| *expiry < next) {
+            if self.remove(&id).is_none() {
+                self.expiries.remove(&(expiry, id));
+            }
+        }
+        for key in changed {
+            if let Key::Account(address) | Key::Holding(address, _) = key {
+                self.revalidate_sender(state, address);
+            }
+        }
+    }
+
+    fn revalidate_sender(&mut self, state: &dyn StateRead, address: Address) {
+        let (_, account_nonce) = Overlay::new(state).account(address);
+        let Some(sender) = self.senders.get(&address) else { return };
+        let used: Vec<TxId> = sender.entries.range(..account_nonce).map(|(_, entry)| entry.tx.id()).collect();
+        for id in used {
+            self.remove(&id);
+        }
+        // From the highest nonce down, so that what stays has no gap it did not have.
+        while let Some(sender) = self.senders.get(&address) {
+            let short = sender.outflow.iter().any(|(asset, sum)| *sum > u128::from(balance(state, address, *asset)));
+            let Some((_, last)) = sender.entries.last_key_value().filter(|_| short) else { break };
+            let id = last.tx.id();
+            self.remove(&id);
+        }
+        let Some(sender) = self.senders.get_mut(&address) else { return };
+        let mut expected = account_nonce;
+        for (nonce, entry) in &mut sender.entries {
+            let queued = *nonce != expected;
+            match (entry.queued, queued) {
+                (false, true) => self.queued_bytes += entry.bytes(),
+                (true, false) => self.queued_bytes -= entry.bytes(),
+                _ => {}
+            }
+            entry.queued = queued;
+            expected += u64::from(!queued);
+        }
+    }
+
+    /// Transactions that a block may hold, dearest first, each after those of its sender that come
+    /// before it, until they weigh `bytes_max`. Only what is durable by commit `seq`.
+    #[must_use]
+    pub fn select(&self, seq: u64, bytes_max: u64) -> Vec<Arc<CheckedTx>> {
+        let head = |sender: &Sender, from: u64| {
+            let (_, entry) = sender.entries.range(from..).next()?;
+            (!entry.queued && entry.seq <= seq)
+                .then(|| (entry.rate, std::cmp::Reverse(entry.arrival), entry.sender(), entry.nonce()))
+        };
+        let mut heads: BinaryHeap<_> = self.senders.values().filter_map(|sender| head(sender, 0)).collect();
+        let (mut chosen, mut bytes) = (Vec::new(), 0);
+        while let Some((_, _, address, nonce)) = heads.pop() {
+            let sender = &self.senders[&address];
+            let tx = &sender.entries[&nonce].tx;
+            bytes += tx.bytes().len() as u64;
+            if bytes > bytes_max {
+                break;
+            }
+            chosen.push(Arc::clone(tx));
+            heads.extend(head(sender, nonce + 1));
+        }
+        chosen
+    }
+
+    /// A pending transaction.
+    #[must_use]
+    pub fn get(&self, id: &TxId) -> Option<&Entry> {
+        let (address, nonce) = self.by_id.get(id)?;
+        self.senders.get(address)?.entries.get(nonce)
+    }
+
+    /// Whether exactly these bytes passed their signature check here.
+    #[must_use]
+    pub fn holds(&self, id: &TxId, full_id: &FullId) -> bool {
+        self.get(id).is_some_and(|entry| entry.tx.full_id() == *full_id)
+    }
+
+    /// What an address has pending: as sender, and as receiver.
+    #[must_use]
+    pub fn of_address(&self, address: &Address) -> (Vec<&Entry>, Vec<&Entry>) {
+        let sent = self.senders.get(address).map(|sender| sender.entries.values().collect()).unwrap_or_default();
+        let received = self.receivers.get(address).map(|ids| ids.iter().filter_map(|id| self.get(id)).collect());
+        (sent, received.unwrap_or_default())
+    }
+
+    /// Every pending transaction, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.senders.values().flat_map(|sender| sender.entries.values())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Memory they are counted for, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Notes a run of the store with its size, alive or not.
+    pub fn note_run(&mut self, seq: u64, bytes: u64) {
+        self.runs.note(seq, bytes);
+    }
+
+    /// Runs of the store of which nothing is pending any more: to be deleted with the next commit.
+    pub fn take_dead_runs(&mut self) -> Vec<u64> {
+        self.runs.take_dead()
+    }
+
+    /// Whether the stored runs hold so much more than what is pending that they should be rewritten.
+    #[must_use]
+    pub fn runs_are_wasteful(&self) -> bool {
+        self.runs.are_wasteful()
+    }
+
+    /// Moves every transaction to the run of commit `seq`, which must then hold all of them.
+    pub fn restamp(&mut self, seq: u64) -> Vec<Arc<CheckedTx>> {
+        let mut all: Vec<&mut Entry> = self.senders.values_mut().flat_map(|s| s.entries.values_mut()).collect();
+        all.sort_unstable_by_key(|entry| entry.arrival);
+        for entry in &mut all {
+            let bytes = entry.tx.bytes().len() as u64;
+            self.runs.leave(entry.seq, bytes);
+            entry.seq = seq;
+            self.runs.join(seq, bytes);
+        }
+        all.into_iter().map(|entry| Arc::clone(&entry.tx)).collect()
+    }
+}
+
+fn balance(state: &dyn StateRead, address: Address, asset: AssetId) -> u64 {
+    let key = if asset == AssetId::COINS { Key::Account(address) } else { Key::Holding(address, asset) };
+    match state.get(&key) {
+        Some(Record::Account { balance, .. }) => balance,
+        Some(Record::Holding { amount }) => amount,
+        _ => 0,
+    }
+}

@@ -1,0 +1,173 @@
+//! The miner: templates from the view, the search on threads of its own from a random start, and
+//! the block through the same door as anybody's. Drops a template for a new tip after at most one
+//! batch of tries. Where difficulty is constant it paces itself. Must not know the store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use steelyard_core::consensus::header::Parent;
+use steelyard_core::consensus::pow::search;
+use steelyard_core::consensus::template::{Payout, Template, assemble};
+use steelyard_core::encode::List;
+use steelyard_core::hash::Address;
+use steelyard_core::history;
+use steelyard_core::work::from_bits;
+
+use crate::chain::Chain;
+use crate::chain::check::UncheckedBlock;
+use crate::chain::view::Ticks;
+use crate::clock;
+use crate::limits::{MINER_BATCH_TRIES, TEMPLATE_AGE_MS};
+
+/// Longest a miner waits without looking up, in ms.
+const WAIT_MS_MAX: u64 = 1_000;
+/// Pause after a block of one's own was refused, in ms: clocks and stores need a moment.
+const REFUSED_PAUSE_MS: u64 = 500;
+
+/// How to mine.
+#[derive(Clone, Debug)]
+pub struct MinerConfig {
+    /// Gets the rewards.
+    pub address: Address,
+    /// Threads that search.
+    pub threads: usize,
+    /// On a paced network: mine at once when a transaction is pending.
+    pub on_tx: bool,
+}
+
+/// What the miner has done, for `/status`.
+#[derive(Debug, Default)]
+pub struct MinerStatus {
+    tries: AtomicU64,
+    search_micros: AtomicU64,
+    blocks: AtomicU64,
+}
+
+impl MinerStatus {
+    /// Tries a second while searching, over all threads; 0 before the first batch.
+    #[must_use]
+    pub fn hash_rate(&self, threads: usize) -> u64 {
+        let micros = self.search_micros.load(Ordering::Relaxed).max(1);
+        let tries = u128::from(self.tries.load(Ordering::Relaxed));
+        u64::try_from(tries * 1_000_000 * threads as u128 / u128::from(micros)).unwrap_or(u64::MAX)
+    }
+
+    /// Blocks found and accepted.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        self.blocks.load(Ordering::Relaxed)
+    }
+}
+
+/// Starts the threads; they end when the node stops.
+///
+/// # Errors
+/// The machine has no thread left.
+pub fn start(chain: &Chain, config: &MinerConfig) -> std::io::Result<(Arc<MinerStatus>, Vec<JoinHandle<()>>)> {
+    let status = Arc::new(MinerStatus::default());
+    // Without difficulty every thread would find a block at once, and all but one in vain.
+    let count = if chain.shared.params.is_paced() { 1 } else { config.threads.max(1) };
+    let threads = (0..count).map(|number| {
+        let (chain, config, status) = (chain.clone(), config.clone(), Arc::clone(&status));
+        let thread = std::thread::Builder::new().name(format!("miner-{number}"));
+        thread.spawn(move || mine(&chain, &config, &status))
+    });
+    let threads = threads.collect::<Result<Vec<_>, _>>()?;
+    Ok((status, threads))
+}
+
+fn mine(chain: &Chain, config: &MinerConfig, status: &MinerStatus) {
+    let payout = Payout { miner: config.address, extra: List::default() };
+    loop {
+        let seen = chain.shared.ticks();
+        if seen.stopping {
+            return;
+        }
+        let early_ms = early(chain);
+        let wait = || {
+            let _ = chain.shared.wait(seen, Duration::from_millis(early_ms.min(WAIT_MS_MAX)));
+        };
+        if early_ms > 0 && !(config.on_tx && is_pending(chain)) {
+            wait();
+            continue;
+        }
+        let template = template(chain, &payout, clock::now_ms());
+        // Pending is not enough: what a block cannot hold must not make empty ones.
+        if early_ms > 0 && template.body.items.len() == 1 {
+            wait();
+            continue;
+        }
+        let Some(nonce) = find(chain, seen, &template, status) else { continue };
+        let mut header = template.header;
+        header.nonce = nonce;
+        let block = UncheckedBlock { header, body: template.body };
+        match chain.submit_block(block, clock::now_ms()) {
+            Ok(_) => {
+                status.blocks.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => {
+                tracing::warn!(%error, height = header.height, "a block mined here was not accepted");
+                let _ = chain.shared.wait(seen, Duration::from_millis(REFUSED_PAUSE_MS));
+            }
+        }
+    }
+}
+
+/// How much too early a block would be now, in ms: on a paced network before the spacing is over,
+/// on any when the clock was set back so far that a stamp after the parent's is beyond the drift.
+fn early(chain: &Chain) -> u64 {
+    let (params, now) = (&chain.shared.params, clock::now_ms());
+    let tip = chain.shared.read().tip().header.time;
+    let pace = if params.is_paced() { tip.saturating_add(params.spacing).saturating_sub(now) } else { 0 };
+    pace.max((tip + 1).saturating_sub(now).saturating_sub(params.drift))
+}
+
+fn is_pending(chain: &Chain) -> bool {
+    chain.shared.read().pending_size().0 > 0
+}
+
+/// A block to search for, on the present tip.
+#[must_use]
+pub fn template(chain: &Chain, payout: &Payout, now: u64) -> Template {
+    let shared = &chain.shared;
+    let (tip, frontier, state, txs) = {
+        let view = shared.read();
+        let number = view.index().tip();
+        let entry = view.index().get(number).clone();
+        (entry, view.index().frontier(number), view.state(), view.select(shared.params.block_bytes_max))
+    };
+    let parent = Parent {
+        header: &tip.header,
+        id: tip.id,
+        total_work: tip.total_work,
+        history_root: history::root(&frontier),
+    };
+    assemble(&shared.params, &parent, &state, txs.iter().map(|tx| &**tx), (payout, now))
+}
+
+/// Searches in batches until found, until the tip changes, or until the template is old.
+fn find(chain: &Chain, seen: Ticks, template: &Template, status: &MinerStatus) -> Option<u64> {
+    let target = from_bits(template.header.bits).expect("computed bits are canonical");
+    let started = clock::start();
+    // A random start: or of two miners with equal hardware the same one would always win.
+    let mut nonce: u64 = rand::random();
+    loop {
+        let batch = clock::start();
+        let found = search(&template.header, target, nonce, MINER_BATCH_TRIES);
+        let tries = found.map_or(MINER_BATCH_TRIES, |found| found.wrapping_sub(nonce).wrapping_add(1));
+        status.tries.fetch_add(tries, Ordering::Relaxed);
+        let micros = u64::try_from(batch.elapsed().as_micros()).unwrap_or(u64::MAX);
+        status.search_micros.fetch_add(micros, Ordering::Relaxed);
+        if found.is_some() {
+            return found;
+        }
+        nonce = nonce.wrapping_add(MINER_BATCH_TRIES);
+        let ticks = chain.shared.ticks();
+        let is_old = started.elapsed() > Duration::from_millis(TEMPLATE_AGE_MS);
+        if ticks.tips != seen.tips || ticks.stopping || (is_old && ticks.admissions != seen.admissions) {
+            return None;
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The node as a whole: the only file that knows all parts. Starts them in order, writes the ready
+//! file once all is listening, stops them in order. Must not know the command line.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use steelyard_core::hash::{BlockId, NetworkId};
+use steelyard_core::params::Params;
+use steelyard_runtime::dirs::create_private;
+use steelyard_runtime::exit::CliError;
+use steelyard_runtime::lock::FolderLock;
+use steelyard_runtime::{ready, token};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, ApiState};
+use crate::chain::load::{self, Loaded};
+use crate::chain::{Chain, error::LoadError};
+use crate::clock;
+use crate::indexer;
+use crate::miner::{self, MinerConfig, MinerStatus};
+use crate::store::{STORE_FOLDER, Store, StoreError, StoreOpenError};
+
+/// Name in locks and messages.
+pub const PROGRAM: &str = "steelyard-node";
+/// What the running node says about itself, inside its folder: how its own commands find it.
+pub const NODE_FILE: &str = "node.json";
+/// The operator's token, inside the node's folder.
+pub const TOKEN_FILE: &str = "api.token";
+/// A stop takes no longer: what is acknowledged is durable already.
+const STOP_MAX: Duration = Duration::from_millis(4_500);
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The network.
+    pub params: Params,
+    /// The node's folder.
+    pub data_dir: PathBuf,
+    /// Where the API listens; port 0 picks one.
+    pub api: SocketAddr,
+    /// Mines, if told to.
+    pub miner: Option<MinerConfig>,
+    /// Written once all is listening.
+    pub ready_file: Option<PathBuf>,
+}
+
+/// What the ready file holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ready {
+    /// The process.
+    pub pid: u32,
+    /// Where peers connect; none yet.
+    pub p2p: Option<SocketAddr>,
+    /// Where the API listens.
+    pub api: SocketAddr,
+    /// The network's name.
+    pub network: String,
+    /// The network's id.
+    pub network_id: NetworkId,
+    /// The node's folder.
+    pub data_dir: PathBuf,
+    /// The operator's token.
+    pub token_file: PathBuf,
+    /// Height of the tip at start.
+    pub height: u64,
+    /// The tip at start.
+    pub tip: BlockId,
+}
+
+/// A node that runs.
+pub struct Node {
+    /// The door to the chain.
+    pub chain: Chain,
+    /// What it said about itself.
+    pub ready: Ready,
+    /// How long it took to open the store and prove its state.
+    pub opened_in: Duration,
+    /// How long it took in all.
+    pub ready_in: Duration,
+    /// Whether the state had to be rebuilt from the blocks.
+    pub rebuilt: bool,
+    shutdown: CancellationToken,
+    writer: JoinHandle<Result<(), StoreError>>,
+    others: Vec<JoinHandle<()>>,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    _lock: FolderLock,
+}
+
+impl Node {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// [`CliError`] with the exit code that the cause has: folder or port in use, damage, usage.
+    pub async fn start(config: NodeConfig) -> Result<Self, CliError> {
+        let started = clock::start();
+        create_private(&config.data_dir).map_err(|error| cannot("create", &config.data_dir, &error))?;
+        let lock = FolderLock::acquire(&config.data_dir, PROGRAM)?;
+        // The port before the store: the commonest mistake is found in no time.
+        let listener = listen(config.api).await?;
+        let api = listener.local_addr().map_err(|error| CliError::other("listen", error.to_string()))?;
+        let data_dir = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
+        let open = move |params: Params| open(params, &data_dir);
+        let params = config.params.clone();
+        let (store, loaded) = tokio::task::spawn_blocking(move || open(params))
+            .await
+            .map_err(|_| CliError::damaged("open", "opening the store ended early"))??;
+        let (opened_in, rebuilt) = (started.elapsed(), loaded.rebuilt);
+        let thread = |error: std::io::Error| CliError::other("thread", error.to_string());
+        let (chain, writer) = Chain::start(loaded, store).map_err(thread)?;
+        let mut others = vec![indexer::start(&chain).map_err(thread)?];
+        let token_file = config.data_dir.join(TOKEN_FILE);
+        let token = token::create(&token_file).map_err(|error| cannot("write", &token_file, &error))?;
+        let (status, threads) = match &config.miner {
+            Some(miner) => {
+                let (status, threads) = miner::start(&chain, miner).map_err(thread)?;
+                (Some((status, miner.threads)), threads)
+            }
+            None => (None, Vec::new()),
+        };
+        others.extend(threads);
+        let shutdown = CancellationToken::new();
+        let state = api_state(&chain, status, token, api);
+        let server = tokio::spawn(api::serve(listener, state, shutdown.clone()));
+        let ready = describe(&config, &chain, api, token_file);
+        write_ready(&config, &ready)?;
+        let ready_in = started.elapsed();
+        Ok(Self { chain, ready, opened_in, ready_in, rebuilt, shutdown, writer, others, server, _lock: lock })
+    }
+
+    /// Waits until the chain thread ends by itself, which only a failing store makes it do.
+    pub async fn failed(&self) {
+        while !self.writer.is_finished() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Stops in order: no new requests, miners, chain thread. Does not wait for sled's own close:
+    /// everything acknowledged is durable. What does not end in time is left to the process's exit.
+    ///
+    /// # Errors
+    /// The store's failure, if it was that which stopped the node.
+    pub async fn stop(self) -> Result<(), CliError> {
+        let deadline = clock::start() + STOP_MAX;
+        self.shutdown.cancel();
+        self.chain.stop();
+        wait_until(deadline, || self.others.iter().all(JoinHandle::is_finished)).await;
+        wait_until(deadline, || self.writer.is_finished()).await;
+        let left = deadline.saturating_duration_since(clock::start());
+        // Requests that are slower than this lose nothing but their answer.
+        let _ = tokio::time::timeout(left.min(Duration::from_millis(500)), self.server).await;
+        for file in [Some(self.ready.data_dir.join(NODE_FILE))].into_iter().flatten() {
+            // A stale file is harmless: who reads it finds nobody there.
+            let _ = std::fs::remove_file(file);
+        }
+        if !self.writer.is_finished() {
+            return Ok(());
+        }
+        match self.writer.join() {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(CliError::other("chain_thread", "the chain thread ended early")),
+        }
+    }
+}
+
+/// Opens and loads a store. Blocks.
+///
+/// # Errors
+/// [`CliError`] with the exit code of the cause.
+pub fn open(params: Params, data_dir: &Path) -> Result<(Arc<Store>, Loaded), CliError> {
+    let network = params.network_id();
+    let store = Store::open(&data_dir.join(STORE_FOLDER), &network).map_err(open_error)?;
+    let loaded = load::load(params, &store).map_err(load_error)?;
+    Ok((Arc::new(store), loaded))
+}
+
+/// A store that does not open, with what to do.
+#[must_use]
+pub fn open_error(error: StoreOpenError) -> CliError {
+    match error {
+        StoreOpenError::Door(error) => error.into(),
+        StoreOpenError::Store(error) => error.into(),
+        StoreOpenError::Version(error) => CliError::damaged("schema_version", error.to_string()),
+        StoreOpenError::OtherNetwork { .. } => CliError::usage("other_network", error.to_string())
+            .with_hint("give another --data-dir, or the --network that this one was made for"),
+    }
+}
+
+/// A store that opens but does not hold a chain, with what to do.
+#[must_use]
+pub fn load_error(error: LoadError) -> CliError {
+    let hint = "steelyard-node verify --full names all damage; steelyard-node dev --fresh starts a new chain";
+    match error {
+        LoadError::Store(error) => CliError::from(error).with_hint(hint),
+        LoadError::Rule { .. } => CliError::damaged("stored_block", error.to_string()).with_hint(hint),
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, CliError> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => CliError::in_use("port_in_use", format!("{address} is in use"))
+            .with_hint("another node may run there: steelyard-node status; or take a free port: --api 127.0.0.1:0"),
+        _ => CliError::usage("listen", format!("cannot listen on {address}: {error}")),
+    })
+}
+
+fn api_state(
+    chain: &Chain,
+    status: Option<(Arc<MinerStatus>, usize)>,
+    token: String,
+    bound: SocketAddr,
+) -> ApiState {
+    ApiState { chain: chain.clone(), miner: status, token: token.into(), bound }
+}
+
+fn describe(config: &NodeConfig, chain: &Chain, api: SocketAddr, token_file: PathBuf) -> Ready {
+    let view = chain.shared.read();
+    let absolute = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    Ready {
+        pid: std::process::id(),
+        p2p: None,
+        api,
+        network: config.params.name.clone(),
+        network_id: chain.shared.network,
+        data_dir: absolute(&config.data_dir),
+        token_file: absolute(&token_file),
+        height: view.tip().header.height,
+        tip: view.tip().id,
+    }
+}
+
+fn write_ready(config: &NodeConfig, ready: &Ready) -> Result<(), CliError> {
+    let own = config.data_dir.join(NODE_FILE);
+    for file in std::iter::once(&own).chain(&config.ready_file) {
+        ready::write_json(file, ready).map_err(|error| cannot("write", file, &error))?;
+    }
+    Ok(())
+}
+
+fn cannot(verb: &str, path: &Path, error: &std::io::Error) -> CliError {
+    CliError::other("io", format!("cannot {verb} {}: {error}", path.display()))
+}
+
+async fn wait_until(deadline: Instant, done: impl Fn() -> bool) {
+    while !done() && clock::start() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,249 @@
+//! The store: what the node remembers, in one sled tree. One commit is one atomic, durable batch
+//! ([`Store::commit`]); everything acknowledged was in one before. [`schema`] lists the
+//! key-spaces. Must not know rules, and nobody else may know sled.
+
+mod bytes;
+pub mod checkpoint;
+pub mod delta;
+pub mod log;
+pub mod pending;
+pub mod schema;
+mod stream;
+
+use std::path::Path;
+use std::time::Duration;
+
+use steelyard_core::hash::{FullId, NetworkId};
+use steelyard_migrations::VersionError;
+use steelyard_runtime::failpoint;
+use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError};
+pub use steelyard_runtime::sled_door::{StoreError, VALUE_BYTES_MAX};
+
+use self::delta::Delta;
+use self::log::LogRecord;
+use self::schema::{META_NETWORK, SENTINELS, SPACES, Space, key, range};
+use crate::limits::SLED_CACHE_BYTES;
+use steelyard_core::state::Trie;
+
+/// Folder of the store inside the node's folder.
+pub const STORE_FOLDER: &str = "chain";
+
+/// Damage found above sled's own level.
+#[must_use]
+pub fn damaged(reason: String) -> StoreError {
+    StoreError::Damaged { reason }
+}
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreOpenError {
+    /// sled's folder does not open.
+    #[error(transparent)]
+    Door(#[from] OpenError),
+    /// It opens but cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another schema version.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    /// A store of another network.
+    #[error("the store belongs to network {found}, not {expected}")]
+    OtherNetwork {
+        /// The store's.
+        found: NetworkId,
+        /// The one asked for.
+        expected: NetworkId,
+    },
+}
+
+/// What one commit writes.
+#[derive(Debug, Default)]
+pub struct Commit<'a> {
+    /// Blocks received and chain changed.
+    pub log: LogRecord,
+    /// Bodies of the blocks received, one after another.
+    pub bodies: Vec<u8>,
+    /// Records changed.
+    pub delta: Delta,
+    /// Transactions admitted.
+    pub pending: Vec<(FullId, &'a [u8])>,
+    /// MEMPOOL runs of which nothing is pending any more.
+    pub dead_runs: Vec<u64>,
+}
+
+/// Where a body lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyPlace {
+    /// The commit that received it.
+    pub seq: u64,
+    /// Its first byte among that commit's bodies.
+    pub offset: u64,
+    /// Its bytes.
+    pub length: u32,
+}
+
+/// The node's store. Cheap calls read, one thread commits.
+pub struct Store {
+    door: Door,
+}
+
+impl Store {
+    /// Opens or creates the store of a network in `dir`.
+    ///
+    /// # Errors
+    /// [`StoreOpenError`]; nothing is changed then.
+    pub fn open(dir: &Path, network: &NetworkId) -> Result<Self, StoreOpenError> {
+        let door = Door::open(dir, DoorOptions { cache_bytes: SLED_CACHE_BYTES })?;
+        if steelyard_migrations::node::is_new(&door)? {
+            Self::create(&door, network)?;
+        }
+        steelyard_migrations::node::check(&door)?;
+        let found = door.get(key(Space::Meta, META_NETWORK, 0))?;
+        let found = found.and_then(|bytes| bytes.try_into().ok()).map(NetworkId);
+        let found = found.ok_or_else(|| damaged("the network's id is missing".into()))?;
+        if found != *network {
+            return Err(StoreOpenError::OtherNetwork { found, expected: *network });
+        }
+        Ok(Self { door })
+    }
+
+    /// Sentinels, network and version in one commit: a store is new until all of it is there.
+    fn create(door: &Door, network: &NetworkId) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        for space in SPACES {
+            for (a, chunk) in [0, u64::MAX].into_iter().flat_map(|a| (0..SENTINELS).map(move |chunk| (a, chunk))) {
+                batch.put(key(space, a, chunk), []);
+            }
+        }
+        batch.put(key(Space::Meta, META_NETWORK, 0), network.0);
+        let (version_key, version) = steelyard_migrations::node::version_entry();
+        batch.put(version_key, version);
+        door.commit(batch)
+    }
+
+    /// Writes one commit: bodies first when they are long, then everything in one batch, then
+    /// flush and fdatasync. When it returns, all of it survives a power cut.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the store takes no more writes, and the process should stop.
+    pub fn commit(&self, seq: u64, commit: &Commit<'_>) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        if commit.bodies.len() > VALUE_BYTES_MAX {
+            stream::write_ahead(&self.door, Space::Body, seq, &commit.bodies)?;
+            failpoint::hit("store.after_bodies");
+        } else if !commit.bodies.is_empty() {
+            stream::put(&mut batch, Space::Body, seq, &commit.bodies);
+        }
+        stream::put(&mut batch, Space::Log, seq, &commit.log.to_bytes());
+        if !commit.delta.is_empty() {
+            stream::put(&mut batch, Space::Delta, seq, &commit.delta.to_bytes());
+        }
+        if !commit.pending.is_empty() {
+            let run = pending::to_bytes(commit.pending.iter().copied());
+            stream::put(&mut batch, Space::Mempool, seq, &run);
+        }
+        for run in &commit.dead_runs {
+            for (found, _) in self.door.scan(range(Space::Mempool, *run, *run), usize::MAX)? {
+                batch.remove(found);
+            }
+        }
+        self.door.commit(batch)
+    }
+
+    /// Every commit's log, first to last.
+    ///
+    /// # Errors
+    /// [`StoreError`], or that of `each`.
+    pub fn for_each_log(
+        &self,
+        mut each: impl FnMut(u64, LogRecord) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        stream::for_each(&self.door, Space::Log, 0, |seq, bytes| each(seq, LogRecord::from_bytes(&bytes)?))
+    }
+
+    /// Every delta after commit `seq`.
+    ///
+    /// # Errors
+    /// [`StoreError`], or that of `each`.
+    pub fn for_each_delta_after(
+        &self,
+        seq: u64,
+        mut each: impl FnMut(u64, Delta) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        stream::for_each(&self.door, Space::Delta, seq + 1, |seq, bytes| each(seq, Delta::from_bytes(&bytes)?))
+    }
+
+    /// Every run of pending transactions: its commit, its transactions' bytes, its size, how many were damaged.
+    ///
+    /// # Errors
+    /// [`StoreError`], or that of `each`.
+    pub fn for_each_run(
+        &self,
+        mut each: impl FnMut(u64, Vec<Vec<u8>>, u64, usize) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        stream::for_each(&self.door, Space::Mempool, 0, |seq, bytes| {
+            let (txs, damaged) = pending::from_bytes(&bytes)?;
+            each(seq, txs, bytes.len() as u64, damaged)
+        })
+    }
+
+    /// The delta of one commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when it is not there.
+    pub fn delta(&self, seq: u64) -> Result<Delta, StoreError> {
+        let bytes = stream::read(&self.door, Space::Delta, seq)?;
+        Delta::from_bytes(&bytes.ok_or_else(|| damaged(format!("the delta of commit {seq} is missing")))?)
+    }
+
+    /// A body's bytes, not yet held against its header.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when it is not there.
+    pub fn body(&self, place: &BodyPlace) -> Result<Vec<u8>, StoreError> {
+        stream::read_part(&self.door, Space::Body, place.seq, (place.offset, u64::from(place.length)))
+    }
+
+    /// The state as of the newest checkpoint, with the commit it is of; `None` for none yet.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn checkpoint(&self) -> Result<Option<(u64, Trie)>, StoreError> {
+        let Some(mark) = checkpoint::mark(&self.door)? else { return Ok(None) };
+        Ok(Some((mark.seq, checkpoint::load(&self.door, &mark)?)))
+    }
+
+    /// Writes a checkpoint of the state after commit `seq`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn write_checkpoint(&self, state: &Trie, seq: u64) -> Result<(), StoreError> {
+        checkpoint::write(&self.door, state, seq).map(|_| ())
+    }
+
+    /// Bytes written since sled was opened last.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.door.bytes_written()
+    }
+
+    /// Closes and opens sled while readers wait: the only moment in which it writes its snapshot.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn reopen(&self) -> Result<Duration, OpenError> {
+        self.door.reopen()
+    }
+
+    /// Bytes of its files.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        self.door.disk_bytes()
+    }
+
+    /// sled, for tests that tamper and tools that look.
+    #[must_use]
+    pub fn door(&self) -> &Door {
+        &self.door
+    }
+}

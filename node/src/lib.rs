@@ -14,6 +14,7 @@
 
 pub mod api;
 pub mod chain;
+pub mod cli;
 pub mod clock;
 pub mod indexer;
 pub mod limits;
@@ -21,3 +22,4 @@ pub mod mempool;
 pub mod miner;
 pub mod node;
 pub mod store;
+pub mod verify;

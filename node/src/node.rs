@@ -153,10 +153,8 @@ impl Node {
         let left = deadline.saturating_duration_since(clock::start());
         // Requests that are slower than this lose nothing but their answer.
         let _ = tokio::time::timeout(left.min(Duration::from_millis(500)), self.server).await;
-        for file in [Some(self.ready.data_dir.join(NODE_FILE))].into_iter().flatten() {
-            // A stale file is harmless: who reads it finds nobody there.
-            let _ = std::fs::remove_file(file);
-        }
+        // A stale file is harmless: who reads it finds nobody there.
+        let _ = std::fs::remove_file(self.ready.data_dir.join(NODE_FILE));
         if !self.writer.is_finished() {
             return Ok(());
         }

@@ -10,7 +10,8 @@
 //! ```text
 //! amount hash work encode          units and bytes
 //! merkle asert crypto              trees, the difficulty formula, keys and policies
-//! state history address types      records and their trie, headers, transactions, bodies
+//! state history address            records and their trie, history, text of addresses
+//! types                            headers, transactions, bodies
 //! params                           a network as a value, its genesis
 //! consensus                        the rules
 //! ```

@@ -9,6 +9,7 @@
 //! | [`logs`] | the log stream on stderr |
 //! | [`settings`] | layered settings, each value with where it came from |
 //! | [`dirs`], [`lock`] | the folders, and one process per folder |
+//! | [`network_file`] | a network's parameters as a file |
 //! | [`ready`], [`token`] | small files written whole: ready files, notes, access tokens |
 //!
 //! It must not know: blocks, amounts, keys, networks' rules, protocol messages, or which program
@@ -21,6 +22,7 @@ pub mod exit;
 pub mod failpoint;
 pub mod lock;
 pub mod logs;
+pub mod network_file;
 pub mod output;
 pub mod progress;
 pub mod ready;

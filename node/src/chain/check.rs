@@ -59,7 +59,12 @@ fn check_one(
             let number = view.index().number(&block.header.prev).ok_or_else(unknown)?;
             let entry = view.index().get(number);
             *frontier = Some(view.index().frontier(number));
-            CheckedHeader { header: entry.header, id: entry.id, work: entry.work, total_work: entry.total_work }
+            CheckedHeader {
+                header: entry.header,
+                id: entry.id,
+                work: entry.work,
+                total_work: entry.total_work,
+            }
         }
     };
     let history = frontier.get_or_insert_default();

@@ -36,8 +36,8 @@ pub struct Group {
     pub received: Vec<(Number, u32)>,
     /// Their bodies, one after another.
     pub bodies: Vec<u8>,
-    /// Blocks received and not connected at once.
-    pub side: HashMap<Number, CheckedBlock>,
+    /// The same, to be connected now or later in the group.
+    pub blocks: HashMap<Number, CheckedBlock>,
     /// Changes of blocks connected or taken back in this group.
     pub changes: HashMap<Number, Vec<Change>>,
     /// Transactions of blocks connected in this group.

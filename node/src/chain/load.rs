@@ -87,21 +87,35 @@ pub fn load_index(genesis: &Genesis, store: &Store) -> Result<(Index, u64), Stor
     Ok((index, last))
 }
 
-fn replay_log(index: &mut Index, seq: u64, record: LogRecord) -> Result<(), StoreError> {
-    let unknown = |id: &dyn std::fmt::Display| damaged(format!("commit {seq} names block {id}, which is not stored"));
+/// Does to an index what commit `seq` did.
+///
+/// # Errors
+/// [`StoreError::Damaged`] when it contradicts what was before.
+pub fn replay_log(index: &mut Index, seq: u64, record: LogRecord) -> Result<(), StoreError> {
+    let unknown =
+        |id: &dyn std::fmt::Display| damaged(format!("commit {seq} names block {id}, which is not stored"));
     let mut offset = 0;
     for (header, length) in record.received {
         let body = Some(BodyPlace { seq, offset, length });
         offset += u64::from(length);
         let parent = index.number(&header.prev).ok_or_else(|| {
-            damaged(format!("block at height {} of commit {seq} has no stored parent {}", header.height, header.prev))
+            damaged(format!(
+                "block at height {} of commit {seq} has no stored parent {}",
+                header.height, header.prev
+            ))
         })?;
         let entry = entry(index, &header, parent, body).ok_or_else(|| {
             damaged(format!("block {} at height {} claims impossible work", header.id(), header.height))
         })?;
+        if index.number(&entry.id).is_some() {
+            return Err(damaged(format!("commit {seq} stores block {} again", entry.id)));
+        }
         index.push(entry);
     }
     let mut fork = index.tip();
+    if u64::from(record.disconnected) > index.get(fork).header.height {
+        return Err(damaged(format!("commit {seq} takes back more blocks than there are")));
+    }
     for _ in 0..record.disconnected {
         fork = index.get(fork).parent;
     }
@@ -140,7 +154,9 @@ fn entry(index: &Index, header: &Header, parent: Number, body: Option<BodyPlace>
     })
 }
 
-fn genesis_entry(genesis: &Genesis) -> Entry {
+/// Genesis as a block of the index.
+#[must_use]
+pub fn genesis_entry(genesis: &Genesis) -> Entry {
     let target = from_bits(genesis.header.bits).expect("checked with the parameters");
     let work = work_of(target).expect("no target of a network is below 2^160");
     Entry {
@@ -179,8 +195,11 @@ pub fn rebuild(shared: &Shared, store: &Store, mut progress: impl FnMut(u64)) ->
     for height in 1.. {
         let Some(entry) = shared.read().active(height).cloned() else { break };
         let block = load_block(shared, store, &entry)?;
-        let connected = connect_block(&shared.params, &state, block)
-            .map_err(|rule| LoadError::Rule { id: entry.id, height, rule })?;
+        let connected = connect_block(&shared.params, &state, block).map_err(|rule| LoadError::Rule {
+            id: entry.id,
+            height,
+            rule,
+        })?;
         (_, _, state) = connected.into_parts();
         progress(height);
     }
@@ -198,7 +217,7 @@ fn load_pool(shared: &Shared, store: &Store) -> Result<(), StoreError> {
         for tx in txs {
             if let Ok(tx) = transaction::shape(&shared.network, &tx) {
                 // Refused means: confirmed, replaced, expired or no longer covered.
-                let _ = view.pool.admit(&shared.params, (&state, next), tx.known_to_verify(), seq);
+                let _ = view.pool.restore(&shared.params, (&state, next), tx.known_to_verify(), seq);
             }
         }
         view.pool.note_run(seq, bytes);

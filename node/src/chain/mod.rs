@@ -1,17 +1,17 @@
 //! The chain: one thread owns every change, everybody else sees what is committed. Read
-//! [`writer`] for the thread, [`view`] for what is seen, [`check`] for what is done before a
+//! `writer` for the thread, [`view`] for what is seen, [`check`] for what is done before a
 //! command, [`load`] for what happens at start.
 
 pub mod check;
 pub mod error;
+mod group;
 pub mod index;
 pub mod load;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod txindex;
 pub mod view;
-mod group;
 mod writer;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -57,7 +57,10 @@ impl Chain {
     ///
     /// # Errors
     /// The machine has no thread left.
-    pub fn start(loaded: load::Loaded, store: Arc<Store>) -> std::io::Result<(Self, JoinHandle<Result<(), StoreError>>)> {
+    pub fn start(
+        loaded: load::Loaded,
+        store: Arc<Store>,
+    ) -> std::io::Result<(Self, JoinHandle<Result<(), StoreError>>)> {
         let (commands, queue) = sync_channel(CHAIN_QUEUE_MAX);
         let shared = Arc::new(loaded.shared);
         let writer = Writer::new(Arc::clone(&shared), Arc::clone(&store), loaded.unsaved_records);
@@ -93,7 +96,10 @@ impl Chain {
     pub fn submit_blocks(&self, blocks: Vec<UncheckedBlock>, now: u64) -> BlockVerdicts {
         let (checked, failed) = check_blocks(&self.shared, blocks, now);
         let mut verdicts = if checked.is_empty() { Vec::new() } else { self.submit_checked(checked) };
-        verdicts.extend(failed.map(Err));
+        // Of those that a block before it kept from being judged nothing is said.
+        if verdicts.iter().all(Result::is_ok) {
+            verdicts.extend(failed.map(Err));
+        }
         verdicts
     }
 

@@ -91,7 +91,10 @@ impl View {
 
     /// What an address has pending, as sender and as receiver, durable only.
     #[must_use]
-    pub fn pending_of(&self, address: &steelyard_core::hash::Address) -> (Vec<&mempool::Entry>, Vec<&mempool::Entry>) {
+    pub fn pending_of(
+        &self,
+        address: &steelyard_core::hash::Address,
+    ) -> (Vec<&mempool::Entry>, Vec<&mempool::Entry>) {
         let (mut sent, mut received) = self.pool.of_address(address);
         sent.retain(|entry| entry.seq <= self.seq);
         received.retain(|entry| entry.seq <= self.seq);

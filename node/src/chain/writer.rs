@@ -2,9 +2,10 @@
 //! applies them to snapshots, commits once, publishes, answers all: that is the group commit.
 //! A reorganisation is connected on a snapshot first and then committed like anything else, so
 //! there is nothing to take back when it fails. Must not know clocks, sockets or where commands
-//! come from.
+//! come from. Read [`reorganise`] for the way from branch to branch.
 
-use std::collections::BTreeMap;
+mod reorganise;
+
 use std::mem::take;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -14,18 +15,18 @@ use std::time::Duration;
 use steelyard_core::consensus::block::CheckedBlock;
 use steelyard_core::consensus::error::{RULE_SET, RuleError};
 use steelyard_core::consensus::transaction::CheckedTx;
-use steelyard_core::consensus::transition::{Change, connect_block, disconnect_changes};
+use steelyard_core::consensus::transition::connect_block;
 use steelyard_core::hash::BlockId;
 use steelyard_core::state::{Key, Record, Trie};
 
 use super::Command;
-use super::check::load_block;
-use super::error::{Accepted, BlockError, LoadError};
+use super::error::{Accepted, BlockError};
 use super::group::{Group, Reply};
 use super::index::{Entry, Number, Verdict};
 use super::view::{Shared, View};
 use crate::limits::{
-    CHECKPOINT_COMMITS, CHECKPOINT_RECORDS_LEAST, IDLE_MS, REFUSED_BLOCKS_MAX, REOPEN_BYTES, REOPEN_BYTES_IDLE,
+    CHECKPOINT_COMMITS, CHECKPOINT_RECORDS_LEAST, IDLE_MS, REFUSED_BLOCKS_MAX, REOPEN_BYTES,
+    REOPEN_BYTES_IDLE,
 };
 use crate::mempool::Admission;
 use crate::store::delta::Delta;
@@ -164,13 +165,13 @@ impl Writer {
             (entry.total_work > view.index.get(self.tip).total_work, entry.parent == self.tip)
         };
         if !heavier {
-            self.group.side.insert(number, block);
+            self.group.blocks.insert(number, block);
             return Ok(Ok(Accepted::Side));
         }
         let connected = if extends {
             self.connect(number, block)
         } else {
-            self.group.side.insert(number, block);
+            self.group.blocks.insert(number, block);
             self.reorganise(number)
         };
         match connected {
@@ -231,76 +232,13 @@ impl Writer {
         let (block, changes, state) = connected.into_parts();
         self.group.tx_ids.insert(number, block.txs().iter().map(CheckedTx::id).collect());
         self.group.changes.insert(number, changes);
+        // One that came with this group may be left and met again before it is in the store.
+        if number >= self.shared.read().visible {
+            self.group.blocks.insert(number, block);
+        }
         self.state = state;
         self.tip = number;
         Ok(())
-    }
-
-    /// Moves to a branch with more work, whole or not at all.
-    fn reorganise(&mut self, to: Number) -> Result<(), Obstacle> {
-        let (from, before) = (self.tip, self.state.clone());
-        let (fork, down, up) = {
-            let view = self.shared.read();
-            let fork = view.index.fork_of(from, to);
-            (fork, view.index.branch(fork, from), view.index.branch(fork, to))
-        };
-        let moved = self.descend(fork, &down).map_err(Obstacle::Store).and_then(|()| {
-            self.tip = fork;
-            up.iter().try_for_each(|number| {
-                let block = self.take_block(*number).map_err(Obstacle::Store)?;
-                self.connect(*number, block)
-            })
-        });
-        if moved.is_err() {
-            (self.tip, self.state) = (from, before);
-        }
-        moved
-    }
-
-    /// Takes blocks back, newest first, each by its own undo, whose result its parent's header
-    /// must confirm; where the undo is damaged the state is rebuilt from the bodies.
-    fn descend(&mut self, fork: Number, down: &[Number]) -> Result<(), StoreError> {
-        for number in down.iter().rev() {
-            let changes = self.changes_of(*number)?;
-            self.state = disconnect_changes(&self.state, &changes);
-            self.group.changes.insert(*number, changes);
-        }
-        let (id, expected) = {
-            let view = self.shared.read();
-            let entry = view.index.get(fork);
-            (entry.id, entry.header.state_root)
-        };
-        if self.state.root() != expected {
-            return Err(damaged(format!("taking blocks back does not lead to the state of block {id}")));
-        }
-        Ok(())
-    }
-
-    fn changes_of(&self, number: Number) -> Result<Vec<Change>, StoreError> {
-        if let Some(changes) = self.group.changes.get(&number) {
-            return Ok(changes.clone());
-        }
-        let (id, verdict) = {
-            let view = self.shared.read();
-            let entry = view.index.get(number);
-            (entry.id, entry.verdict.clone())
-        };
-        let missing = || damaged(format!("the undo of block {id} is missing"));
-        let Verdict::Connected { seq } = verdict else { return Err(missing()) };
-        let delta = self.store.delta(seq)?;
-        delta.connected.into_iter().find(|(found, _)| *found == id).map(|(_, changes)| changes).ok_or_else(missing)
-    }
-
-    /// A block that arrived earlier, in this group or from the store.
-    fn take_block(&self, number: Number) -> Result<CheckedBlock, StoreError> {
-        if let Some(block) = self.group.side.get(&number) {
-            return Ok(block.clone());
-        }
-        let entry = self.shared.read().index.get(number).clone();
-        load_block(&self.shared, &self.store, &entry).map_err(|error| match error {
-            LoadError::Store(error) => error,
-            rule @ LoadError::Rule { .. } => damaged(rule.to_string()),
-        })
     }
 
     /// Remembers a block as invalid, and all after it.
@@ -315,7 +253,7 @@ impl Writer {
             if let Some((_, length)) = self.group.received.pop() {
                 self.group.bodies.truncate(self.group.bodies.len() - length as usize);
             }
-            self.group.side.remove(&guilty);
+            self.group.blocks.remove(&guilty);
             if self.refused.len() == REFUSED_BLOCKS_MAX {
                 self.refused.remove(0);
             }
@@ -323,8 +261,12 @@ impl Writer {
             return;
         }
         let mut condemned = vec![guilty];
-        let after: Vec<(Number, Number)> =
-            view.index.iter().skip(guilty as usize + 1).map(|(number, entry)| (number, entry.parent)).collect();
+        let after: Vec<(Number, Number)> = view
+            .index
+            .iter()
+            .skip(guilty as usize + 1)
+            .map(|(number, entry)| (number, entry.parent))
+            .collect();
         condemned.extend(after.iter().fold(Vec::new(), |mut found, (number, parent)| {
             if *parent == guilty || found.contains(parent) {
                 found.push(*number);
@@ -337,22 +279,6 @@ impl Writer {
         }
     }
 
-    /// Goes to the best of the branches that are left, if it has more work than the tip.
-    fn connect_best(&mut self) -> Result<(), StoreError> {
-        loop {
-            let best = {
-                let view = self.shared.read();
-                view.index.best_above(view.index.get(self.tip).total_work)
-            };
-            let Some(best) = best else { return Ok(()) };
-            match self.reorganise(best) {
-                Ok(()) => {}
-                Err(Obstacle::Rule(guilty, rule)) => self.condemn(guilty, &rule),
-                Err(Obstacle::Store(error)) => return Err(error),
-            }
-        }
-    }
-
     /// One commit for everything staged, then publish, then answer.
     fn commit(&mut self) -> Result<(), StoreError> {
         let seq = self.seq + 1;
@@ -362,8 +288,9 @@ impl Writer {
             (fork, view.index.branch(fork, view.index.tip()), view.index.branch(fork, self.tip))
         };
         let restored = self.restored(&down)?;
-        if !down.is_empty() {
-            self.return_txs(&down, &restored)?;
+        let left = [&down[..], &self.abandoned(&up)].concat();
+        if !left.is_empty() {
+            self.return_txs(&left, &restored)?;
         }
         let (log, delta) = self.records(&down, &up, restored);
         let txs = self.pending_run(seq);
@@ -377,7 +304,8 @@ impl Writer {
             pending: txs.iter().map(|tx| (tx.full_id(), tx.bytes())).collect(),
             dead_runs,
         };
-        let something = commit.log != LogRecord::default() || !commit.pending.is_empty() || !commit.dead_runs.is_empty();
+        let something =
+            commit.log != LogRecord::default() || !commit.pending.is_empty() || !commit.dead_runs.is_empty();
         if something {
             self.store.commit(seq, &commit)?;
             self.seq = seq;
@@ -396,37 +324,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Records as they were at the fork point: the oldest block taken back has the last word.
-    fn restored(&self, down: &[Number]) -> Result<Vec<(Key, Option<Record>)>, StoreError> {
-        let mut restored = BTreeMap::new();
-        for number in down.iter().rev() {
-            restored.extend(self.changes_of(*number)?.into_iter().map(|change| (change.key, change.old)));
-        }
-        Ok(restored.into_iter().collect())
-    }
-
-    /// Transactions of blocks taken back return to the pool, as far as the new branch leaves them
-    /// valid, and become durable with the commit that takes the blocks back.
-    fn return_txs(&mut self, down: &[Number], restored: &[(Key, Option<Record>)]) -> Result<(), StoreError> {
-        let next = {
-            let view = &mut *self.shared.write();
-            let next = view.index.get(self.tip).header.height + 1;
-            let connected = self.group.changes.values().flatten().map(|change| change.key);
-            view.pool.revalidate(&self.state, next, restored.iter().map(|(key, _)| *key).chain(connected));
-            next
-        };
-        for number in down {
-            for tx in self.take_block(*number)?.txs() {
-                let view = &mut *self.shared.write();
-                let admitted = view.pool.admit(&self.shared.params, (&self.state, next), tx.clone(), self.seq + 1);
-                if admitted == Ok(Admission::Added) {
-                    self.group.admitted.push(tx.id());
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn records(
         &mut self,
         down: &[Number],
@@ -435,15 +332,22 @@ impl Writer {
     ) -> (LogRecord, Delta) {
         let view = self.shared.read();
         let id = |number: &Number| view.index.get(*number).id;
-        let invalid = self.group.invalid.iter().map(|(number, reason)| (id(number), RULE_SET, reason.clone()));
+        let invalid =
+            self.group.invalid.iter().map(|(number, reason)| (id(number), RULE_SET, reason.clone()));
         let log = LogRecord {
-            received: self.group.received.iter().map(|(n, bytes)| (view.index.get(*n).header, *bytes)).collect(),
+            received: self
+                .group
+                .received
+                .iter()
+                .map(|(n, bytes)| (view.index.get(*n).header, *bytes))
+                .collect(),
             disconnected: u32::try_from(down.len()).expect("numbers of blocks are u32"),
             connected: up.iter().map(id).collect(),
             invalid: invalid.collect(),
         };
         let changes = &mut self.group.changes;
-        let mut changes_of = |number| changes.remove(number).expect("each block put on was connected in this group");
+        let mut changes_of =
+            |number| changes.remove(number).expect("each block put on was connected in this group");
         let connected = up.iter().map(|number| (id(number), changes_of(number))).collect();
         (log, Delta { restored, connected })
     }
@@ -503,7 +407,9 @@ impl Writer {
     /// its failure is the store's.
     fn finish_checkpoint(&mut self) -> Result<(), StoreError> {
         match self.checkpoint.take() {
-            Some(thread) => thread.join().unwrap_or_else(|_| Err(damaged("the checkpoint's thread ended".into()))),
+            Some(thread) => {
+                thread.join().unwrap_or_else(|_| Err(damaged("the checkpoint's thread ended".into())))
+            }
             None => Ok(()),
         }
     }

@@ -55,10 +55,14 @@ pub struct Entry {
     pub tx: Arc<CheckedTx>,
     /// The commit that makes it durable: it is shown to nobody before.
     pub seq: u64,
+    /// The commit whose stored run holds it.
+    pub run: u64,
     /// Order of arrival, which decides between equal rates.
     pub arrival: u64,
     /// What it pays.
     pub rate: FeeRate,
+    /// The least that it or one of its sender before it pays: nobody mines it for more.
+    pub floor: FeeRate,
     /// What it takes from its sender, by asset.
     pub outflow: BTreeMap<AssetId, u128>,
     /// Whether it waits for a missing nonce.
@@ -76,7 +80,7 @@ impl Entry {
         if let Action::Burn { asset, amount } = body.action {
             *outflow.entry(asset).or_default() += u128::from(amount);
         }
-        Self { tx: Arc::new(tx), seq, arrival, rate, outflow, queued: false }
+        Self { tx: Arc::new(tx), seq, run: seq, arrival, rate, floor: rate, outflow, queued: false }
     }
 
     /// Memory that it is counted for, in bytes.

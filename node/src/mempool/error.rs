@@ -17,7 +17,9 @@ pub enum PoolError {
         min: u64,
     },
     /// Another transaction with its nonce is pending and this one pays too little more.
-    #[error("a fee of {got} base units where {min} is needed to replace the pending transaction with this nonce")]
+    #[error(
+        "a fee of {got} base units where {min} is needed to replace the pending transaction with this nonce"
+    )]
     ReplacementFeeTooLow {
         /// The fee.
         got: u64,

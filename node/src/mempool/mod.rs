@@ -4,27 +4,28 @@
 //! for a missing nonce is refused, any other takes the place of a cheaper one or is refused.
 //! Must not know blocks, stores or the network.
 
+mod checks;
 mod entry;
 mod error;
 mod runs;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use steelyard_core::consensus::error::TxRule;
 use steelyard_core::consensus::transaction::CheckedTx;
 use steelyard_core::consensus::transition::{Overlay, apply};
 use steelyard_core::hash::{Address, AssetId, FullId, TxId};
 use steelyard_core::params::Params;
-use steelyard_core::state::{Key, Record, StateRead};
+use steelyard_core::state::{Key, StateRead};
 
 pub use entry::{Entry, FeeRate};
 pub use error::PoolError;
 
+use self::checks::balance;
 use self::runs::Runs;
-use crate::limits::{MEMPOOL_BYTES_MAX, QUEUED_BYTES_MAX, REPLACEMENT_PERCENT, SENDER_NONCES_MAX};
+use crate::limits::{MEMPOOL_BYTES_MAX, QUEUED_BYTES_MAX};
 
 /// What became of an admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,25 @@ struct Sender {
     entries: BTreeMap<u64, Entry>,
     /// Sum of what they take, by asset.
     outflow: BTreeMap<AssetId, u128>,
+}
+
+impl Sender {
+    fn floor_below(&self, nonce: u64) -> Option<FeeRate> {
+        self.entries.range(..nonce).next_back().map(|(_, entry)| entry.floor)
+    }
+
+    /// Brings the floors from `nonce` on in line with what is before them.
+    fn settle_floors(&mut self, nonce: u64) {
+        let mut below = self.floor_below(nonce);
+        for (_, entry) in self.entries.range_mut(nonce..) {
+            let floor = below.map_or(entry.rate, |below| below.min(entry.rate));
+            if entry.floor == floor {
+                break;
+            }
+            entry.floor = floor;
+            below = Some(floor);
+        }
+    }
 }
 
 /// The pool.
@@ -110,9 +130,13 @@ impl Mempool {
             return Err(PoolError::FeeTooLow { got: entry.rate.fee, min });
         }
         let replaced = self.check_replacement(params, &entry)?;
-        self.check_funds(state, &entry, replaced.as_ref())?;
+        self.check_funds(state, account_nonce, &entry, replaced.as_ref())?;
+        if let Some(sender) = self.senders.get(&entry.sender()) {
+            entry.floor = sender.floor_below(entry.nonce()).map_or(entry.rate, |floor| floor.min(entry.rate));
+        }
         let sender = self.senders.get(&entry.sender());
-        let before = sender.map_or(0, |sender| sender.entries.range(account_nonce..entry.nonce()).count() as u64);
+        let before =
+            sender.map_or(0, |sender| sender.entries.range(account_nonce..entry.nonce()).count() as u64);
         entry.queued = account_nonce + before != entry.nonce();
         self.make_room(&entry, replaced.as_ref(), account_nonce)?;
         if let Some(replaced) = replaced {
@@ -122,85 +146,57 @@ impl Mempool {
         Ok(Admission::Added)
     }
 
-    /// The ledger's own rules: exactly those of a block where the transaction would be next.
-    fn check_rules(
-        &self,
+    /// Takes in what was stored as pending, in the order in which it was stored: what was stored
+    /// later for a nonce had taken the place of what was stored before.
+    ///
+    /// # Errors
+    /// As [`Mempool::admit`].
+    pub fn restore(
+        &mut self,
+        params: &Params,
         (state, next): (&dyn StateRead, u64),
-        tx: &CheckedTx,
-        account_nonce: u64,
-    ) -> Result<(), TxRule> {
-        let body = &tx.tx().body;
-        if body.expiry != 0 && next > body.expiry {
-            return Err(TxRule::Expired { expiry: body.expiry, height: next });
+        tx: CheckedTx,
+        seq: u64,
+    ) -> Result<Admission, PoolError> {
+        let (id, sender, nonce) = (tx.id(), tx.tx().body.sender, tx.tx().body.nonce);
+        let old = self.senders.get(&sender).and_then(|sender| sender.entries.get(&nonce));
+        if let Some(old) = old.map(|old| old.tx.id()).filter(|old| *old != id) {
+            self.remove(&old);
         }
-        if body.nonce >= account_nonce.saturating_add(SENDER_NONCES_MAX) {
-            return Err(TxRule::NonceGap { got: body.nonce, expected: account_nonce });
+        let admitted = self.admit(params, (state, next), tx, seq);
+        if admitted.is_err() {
+            self.revalidate_sender((state, next), sender);
         }
-        if body.nonce <= account_nonce { apply(&mut Overlay::new(state), next, tx) } else { Ok(()) }
+        admitted
     }
 
-    /// The pending transaction that this one would replace.
-    fn check_replacement(&self, params: &Params, entry: &Entry) -> Result<Option<Entry>, PoolError> {
-        let Some(old) = self.senders.get(&entry.sender()).and_then(|sender| sender.entries.get(&entry.nonce()))
-        else {
-            return Ok(None);
-        };
-        // Rounded up, so that no number of small steps is free.
-        let more = (u128::from(old.rate.fee) * u128::from(REPLACEMENT_PERCENT)).div_ceil(100).max(1);
-        let relay = entry.rate.weight.saturating_mul(params.policy.relay_fee_min);
-        let min = u64::try_from(u128::from(old.rate.fee) + more.max(u128::from(relay))).unwrap_or(u64::MAX);
-        if entry.rate.fee < min || entry.rate <= old.rate {
-            return Err(PoolError::ReplacementFeeTooLow { got: entry.rate.fee, min });
-        }
-        Ok(Some(old.clone()))
-    }
-
-    /// The sender's balances cover everything it has pending, this included.
-    fn check_funds(&self, state: &dyn StateRead, entry: &Entry, replaced: Option<&Entry>) -> Result<(), TxRule> {
-        let pending = self.senders.get(&entry.sender());
-        for (asset, need) in &entry.outflow {
-            let spent = pending.and_then(|sender| sender.outflow.get(asset)).copied().unwrap_or(0);
-            let freed = replaced.and_then(|old| old.outflow.get(asset)).copied().unwrap_or(0);
-            let balance = balance(state, entry.sender(), *asset);
-            let have = u128::from(balance).saturating_sub(spent - freed.min(spent));
-            if *need > have {
-                let have = u64::try_from(have).unwrap_or(u64::MAX);
-                return Err(match *asset {
-                    AssetId::COINS => TxRule::InsufficientFunds { have, need: *need },
-                    asset => TxRule::InsufficientAsset { asset, have, need: *need },
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Evicts cheaper transactions, each the last of its sender, so that no nonce is left in the
-    /// air; never for one that is itself in the air.
+    /// Evicts cheaper transactions, always the last of a sender, so that no nonce is left in the
+    /// air; never for one that is itself in the air. What counts is what a miner gets who takes
+    /// the transaction with all that must come before it.
     fn make_room(&mut self, entry: &Entry, replaced: Option<&Entry>, next: u64) -> Result<(), PoolError> {
-        if entry.queued && self.queued_bytes + entry.bytes() > QUEUED_BYTES_MAX {
+        let freed_queue = replaced.filter(|old| old.queued).map_or(0, Entry::bytes);
+        if entry.queued && self.queued_bytes - freed_queue + entry.bytes() > QUEUED_BYTES_MAX {
             return Err(PoolError::QueueFull { next });
         }
-        let freed = replaced.map_or(0, Entry::bytes);
+        let mut bytes = self.bytes + entry.bytes() - replaced.map_or(0, Entry::bytes);
+        let others = self.last.iter().filter(|(.., address)| *address != entry.sender());
+        let mut lasts = others.map(|(floor, arrival, address)| (*floor, *arrival, *address, 0)).peekable();
+        // Those that become the last of their sender when others go.
+        let mut uncovered = BTreeSet::new();
         let mut evicted = Vec::new();
-        let mut bytes = self.bytes + entry.bytes() - freed;
-        let mut doomed_senders: BTreeMap<Address, usize> = BTreeMap::new();
-        for (rate, _, address) in &self.last {
-            if bytes <= self.bytes_max {
-                break;
-            }
-            if entry.queued || *rate >= entry.rate || *address == entry.sender() {
-                return Err(PoolError::Full);
-            }
-            // One of each sender a time; the loop of callers comes back for more.
-            let count = doomed_senders.entry(*address).or_default();
-            let last = self.senders[address].entries.values().nth_back(*count);
-            let Some(last) = last else { continue };
-            *count += 1;
-            bytes -= last.bytes();
-            evicted.push(last.tx.id());
-        }
-        if bytes > self.bytes_max {
-            return Err(PoolError::Full);
+        while bytes > self.bytes_max {
+            let is_uncovered = match (lasts.peek(), uncovered.first()) {
+                (Some(last), Some(uncovered)) => uncovered < last,
+                (last, _) => last.is_none(),
+            };
+            let cheapest = if is_uncovered { uncovered.pop_first() } else { lasts.next() };
+            let cheapest = cheapest.filter(|(floor, ..)| !entry.queued && *floor < entry.floor);
+            let (_, _, address, behind) = cheapest.ok_or(PoolError::Full)?;
+            let mut left = self.senders[&address].entries.values().rev().skip(behind);
+            let doomed = left.next().expect("as many are left as were not counted");
+            bytes -= doomed.bytes();
+            evicted.push(doomed.tx.id());
+            uncovered.extend(left.next().map(|entry| (entry.floor, entry.arrival, address, behind + 1)));
         }
         for id in evicted {
             self.remove(&id);
@@ -222,14 +218,16 @@ impl Mempool {
         if entry.tx.tx().body.expiry != 0 {
             self.expiries.insert((entry.tx.tx().body.expiry, id));
         }
-        self.runs.join(entry.seq, entry.tx.bytes().len() as u64);
+        self.runs.join(entry.run, entry.tx.bytes().len() as u64);
         let closes_gap = !entry.queued;
         self.forget_last(address);
         let sender = self.senders.entry(address).or_default();
-        for (asset, amount) in &entry.outflow {
+        // Coins are there with nothing where no fee is paid.
+        for (asset, amount) in entry.outflow.iter().filter(|(_, amount)| **amount > 0) {
             *sender.outflow.entry(*asset).or_default() += amount;
         }
         sender.entries.insert(nonce, entry);
+        sender.settle_floors(nonce + 1);
         if closes_gap {
             let followers = sender.entries.range_mut(nonce + 1..);
             for (expected, (nonce, follower)) in (nonce + 1..).zip(followers) {
@@ -243,19 +241,21 @@ impl Mempool {
         self.note_last(address);
     }
 
-    /// Removes a transaction; those of its sender that follow now wait for its nonce.
-    pub fn remove(&mut self, id: &TxId) -> Option<Entry> {
+    /// Removes a transaction. Those of its sender that follow are not looked at: whoever removes one
+    /// from the middle puts another there or revalidates the sender.
+    fn remove(&mut self, id: &TxId) -> Option<Entry> {
         let (address, nonce) = self.by_id.remove(id)?;
         self.forget_last(address);
         let sender = self.senders.get_mut(&address).expect("by_id names only senders there are");
         let entry = sender.entries.remove(&nonce).expect("by_id names only nonces there are");
-        for (asset, amount) in &entry.outflow {
+        for (asset, amount) in entry.outflow.iter().filter(|(_, amount)| **amount > 0) {
             let sum = sender.outflow.get_mut(asset).expect("every entry was added");
             *sum -= amount;
             if *sum == 0 {
                 sender.outflow.remove(asset);
             }
         }
+        sender.settle_floors(nonce);
         if sender.entries.is_empty() {
             self.senders.remove(&address);
         }
@@ -268,7 +268,7 @@ impl Mempool {
             }
         }
         self.expiries.remove(&(entry.tx.tx().body.expiry, *id));
-        self.runs.leave(entry.seq, entry.tx.bytes().len() as u64);
+        self.runs.leave(entry.run, entry.tx.bytes().len() as u64);
         self.bytes -= entry.bytes();
         if entry.queued {
             self.queued_bytes -= entry.bytes();
@@ -278,33 +278,38 @@ impl Mempool {
     }
 
     fn forget_last(&mut self, address: Address) {
-        if let Some((_, entry)) = self.senders.get(&address).and_then(|sender| sender.entries.last_key_value()) {
-            self.last.remove(&(entry.rate, entry.arrival, address));
+        if let Some((_, entry)) =
+            self.senders.get(&address).and_then(|sender| sender.entries.last_key_value())
+        {
+            self.last.remove(&(entry.floor, entry.arrival, address));
         }
     }
 
     fn note_last(&mut self, address: Address) {
-        if let Some((_, entry)) = self.senders.get(&address).and_then(|sender| sender.entries.last_key_value()) {
-            self.last.insert((entry.rate, entry.arrival, address));
+        if let Some((_, entry)) =
+            self.senders.get(&address).and_then(|sender| sender.entries.last_key_value())
+        {
+            self.last.insert((entry.floor, entry.arrival, address));
         }
     }
 
     /// Brings the pool in line with a new state: everybody whose records changed is looked at
     /// again, and what has expired at height `next` goes.
     pub fn revalidate(&mut self, state: &dyn StateRead, next: u64, changed: impl IntoIterator<Item = Key>) {
-        while let Some((expiry, id)) = self.expiries.first().copied().filter(|(expiry, _)| *expiry < next) {
-            if self.remove(&id).is_none() {
-                self.expiries.remove(&(expiry, id));
-            }
+        let mut senders = BTreeSet::new();
+        while let Some((_, id)) = self.expiries.first().copied().filter(|(expiry, _)| *expiry < next) {
+            senders.insert(self.remove(&id).expect("every expiry is of a pending transaction").sender());
         }
-        for key in changed {
-            if let Key::Account(address) | Key::Holding(address, _) = key {
-                self.revalidate_sender(state, address);
-            }
+        senders.extend(changed.into_iter().filter_map(|key| match key {
+            Key::Account(address) | Key::Holding(address, _) => Some(address),
+            Key::Asset(_) => None,
+        }));
+        for address in senders {
+            self.revalidate_sender((state, next), address);
         }
     }
 
-    fn revalidate_sender(&mut self, state: &dyn StateRead, address: Address) {
+    fn revalidate_sender(&mut self, (state, next): (&dyn StateRead, u64), address: Address) {
         let (_, account_nonce) = Overlay::new(state).account(address);
         let Some(sender) = self.senders.get(&address) else { return };
         let used: Vec<TxId> = sender.entries.range(..account_nonce).map(|(_, entry)| entry.tx.id()).collect();
@@ -313,11 +318,13 @@ impl Mempool {
         }
         // From the highest nonce down, so that what stays has no gap it did not have.
         while let Some(sender) = self.senders.get(&address) {
-            let short = sender.outflow.iter().any(|(asset, sum)| *sum > u128::from(balance(state, address, *asset)));
+            let short =
+                sender.outflow.iter().any(|(asset, sum)| *sum > u128::from(balance(state, address, *asset)));
             let Some((_, last)) = sender.entries.last_key_value().filter(|_| short) else { break };
             let id = last.tx.id();
             self.remove(&id);
         }
+        self.drop_impossible((state, next), address, account_nonce);
         let Some(sender) = self.senders.get_mut(&address) else { return };
         let mut expected = account_nonce;
         for (nonce, entry) in &mut sender.entries {
@@ -329,6 +336,21 @@ impl Mempool {
             }
             entry.queued = queued;
             expected += u64::from(!queued);
+        }
+    }
+
+    /// What is next in line and yet breaks a rule (of its asset, say) would hold up its sender's
+    /// others and keep its room without ever paying for it.
+    fn drop_impossible(
+        &mut self,
+        (state, next): (&dyn StateRead, u64),
+        address: Address,
+        account_nonce: u64,
+    ) {
+        let head = self.senders.get(&address).and_then(|sender| sender.entries.get(&account_nonce));
+        let broken = head.filter(|head| apply(&mut Overlay::new(state), next, &head.tx).is_err());
+        if let Some(id) = broken.map(|head| head.tx.id()) {
+            self.remove(&id);
         }
     }
 
@@ -372,8 +394,10 @@ impl Mempool {
     /// What an address has pending: as sender, and as receiver.
     #[must_use]
     pub fn of_address(&self, address: &Address) -> (Vec<&Entry>, Vec<&Entry>) {
-        let sent = self.senders.get(address).map(|sender| sender.entries.values().collect()).unwrap_or_default();
-        let received = self.receivers.get(address).map(|ids| ids.iter().filter_map(|id| self.get(id)).collect());
+        let sent =
+            self.senders.get(address).map(|sender| sender.entries.values().collect()).unwrap_or_default();
+        let received =
+            self.receivers.get(address).map(|ids| ids.iter().filter_map(|id| self.get(id)).collect());
         (sent, received.unwrap_or_default())
     }
 
@@ -418,23 +442,16 @@ impl Mempool {
 
     /// Moves every transaction to the run of commit `seq`, which must then hold all of them.
     pub fn restamp(&mut self, seq: u64) -> Vec<Arc<CheckedTx>> {
-        let mut all: Vec<&mut Entry> = self.senders.values_mut().flat_map(|s| s.entries.values_mut()).collect();
+        let mut all: Vec<&mut Entry> =
+            self.senders.values_mut().flat_map(|s| s.entries.values_mut()).collect();
         all.sort_unstable_by_key(|entry| entry.arrival);
-        for entry in &mut all {
+        // Those that are shown stay shown: only where they are stored changes.
+        for entry in all.iter_mut().filter(|entry| entry.run != seq) {
             let bytes = entry.tx.bytes().len() as u64;
-            self.runs.leave(entry.seq, bytes);
-            entry.seq = seq;
+            self.runs.leave(entry.run, bytes);
+            entry.run = seq;
             self.runs.join(seq, bytes);
         }
         all.into_iter().map(|entry| Arc::clone(&entry.tx)).collect()
-    }
-}
-
-fn balance(state: &dyn StateRead, address: Address, asset: AssetId) -> u64 {
-    let key = if asset == AssetId::COINS { Key::Account(address) } else { Key::Holding(address, asset) };
-    match state.get(&key) {
-        Some(Record::Account { balance, .. }) => balance,
-        Some(Record::Holding { amount }) => amount,
-        _ => 0,
     }
 }

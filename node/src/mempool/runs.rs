@@ -72,4 +72,16 @@ impl Runs {
     pub fn are_wasteful(&self) -> bool {
         self.stored_bytes > MEMPOOL_WASTE_BYTES + MEMPOOL_WASTE_FACTOR * self.alive_bytes
     }
+
+    /// How many transactions are pending in each run.
+    #[cfg(test)]
+    pub fn alive(&self) -> BTreeMap<u64, u64> {
+        self.runs.iter().map(|(seq, run)| (*seq, run.alive)).collect()
+    }
+
+    /// What the runs hold, alive or not.
+    #[cfg(test)]
+    pub fn stored_bytes(&self) -> u64 {
+        self.stored_bytes
+    }
 }

@@ -54,6 +54,12 @@ impl MinerStatus {
         u64::try_from(tries * 1_000_000 * threads as u128 / u128::from(micros)).unwrap_or(u64::MAX)
     }
 
+    /// Tries so far, over all threads.
+    #[must_use]
+    pub fn tries(&self) -> u64 {
+        self.tries.load(Ordering::Relaxed)
+    }
+
     /// Blocks found and accepted.
     #[must_use]
     pub fn blocks(&self) -> u64 {
@@ -147,8 +153,10 @@ pub fn template(chain: &Chain, payout: &Payout, now: u64) -> Template {
     assemble(&shared.params, &parent, &state, txs.iter().map(|tx| &**tx), (payout, now))
 }
 
-/// Searches in batches until found, until the tip changes, or until the template is old.
-fn find(chain: &Chain, seen: Ticks, template: &Template, status: &MinerStatus) -> Option<u64> {
+/// Searches in batches until found, until the tip has changed since `seen`, or until the template
+/// is old: at most one batch on a tip that is no more.
+#[must_use]
+pub fn find(chain: &Chain, seen: Ticks, template: &Template, status: &MinerStatus) -> Option<u64> {
     let target = from_bits(template.header.bits).expect("computed bits are canonical");
     let started = clock::start();
     // A random start: or of two miners with equal hardware the same one would always win.

@@ -2,12 +2,12 @@
 //! the background from a snapshot. Until its mark is durable the previous generation stands.
 //! Must not know blocks.
 
-use steelyard_core::state::record::{self, Key, Record};
 use steelyard_core::state::Trie;
+use steelyard_core::state::record::{self, Key, Record};
 use steelyard_runtime::sled_door::{Batch, Door, VALUE_BYTES_MAX};
 
 use super::bytes::Reader;
-use super::schema::{META_CHECKPOINT, Space, key, range, split};
+use super::schema::{FIRST, LAST, META_CHECKPOINT, Space, key, range, split};
 use super::{StoreError, damaged};
 
 /// Says which checkpoint is whole.
@@ -68,13 +68,15 @@ pub fn load(door: &Door, mark: &Mark) -> Result<Trie, StoreError> {
 /// # Errors
 /// [`StoreError`] of the disk.
 pub fn write(door: &Door, state: &Trie, seq: u64) -> Result<Mark, StoreError> {
-    let generation = mark(door)?.map_or(1, |mark| mark.generation + 1);
-    // What an earlier attempt of this number left behind.
-    delete(door, |found| found >= generation)?;
+    // Above whatever is there: a mark may be damaged, and an attempt may have left chunks behind.
+    let newest = door.last_in(range(Space::Checkpoint, 0, u64::MAX))?;
+    let newest = newest.and_then(|(found, _)| split(&found)).map_or(0, |(generation, _)| generation);
+    let generation = if newest < LAST { newest + 1 } else { FIRST };
     let mut chunks: u32 = 0;
     let mut chunk = Vec::with_capacity(VALUE_BYTES_MAX);
     for (record_key, record) in state.iter() {
-        let value = record::encode(&record_key, record).expect("a state pairs a key with its own kind of record");
+        let value =
+            record::encode(&record_key, record).expect("a state pairs a key with its own kind of record");
         if chunk.len() + 1 + value.len() > VALUE_BYTES_MAX {
             put_chunk(door, generation, &mut chunks, &mut chunk)?;
         }
@@ -93,7 +95,7 @@ pub fn write(door: &Door, state: &Trie, seq: u64) -> Result<Mark, StoreError> {
     batch.put(key(Space::Meta, META_CHECKPOINT, 0), value);
     door.commit(batch)?;
     steelyard_runtime::failpoint::hit("checkpoint.after_mark");
-    delete(door, |found| found < generation)?;
+    delete(door, |found| found != generation)?;
     Ok(mark)
 }
 

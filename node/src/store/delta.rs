@@ -65,6 +65,7 @@ impl Delta {
             let key = take_key(&mut reader)?;
             delta.restored.push((key.1, take_record(&mut reader, &key.0)?));
         }
+        check_order(&reader, delta.restored.iter().map(|(key, _)| key))?;
         for _ in 0..reader.count(36)? {
             let id = BlockId(reader.array()?);
             let mut changes = Vec::new();
@@ -73,11 +74,17 @@ impl Delta {
                 let old = take_record(&mut reader, &prefix)?;
                 changes.push(Change { key, old, new: take_record(&mut reader, &prefix)? });
             }
+            check_order(&reader, changes.iter().map(|change| &change.key))?;
             delta.connected.push((id, changes));
         }
         reader.end()?;
         Ok(delta)
     }
+}
+
+/// Keys are written in ascending order: one that comes twice would be two changes of one record.
+fn check_order<'a>(reader: &Reader<'_>, keys: impl Iterator<Item = &'a Key>) -> Result<(), StoreError> {
+    if keys.is_sorted_by(|a, b| a < b) { Ok(()) } else { Err(reader.damage()) }
 }
 
 /// Type and ids of a key, as a record's value begins.
@@ -110,6 +117,10 @@ fn take_key(reader: &mut Reader<'_>) -> Result<(Vec<u8>, Key), StoreError> {
         3 => Key::Asset(AssetId(reader.array()?)),
         _ => return Err(reader.damage()),
     };
+    // Coins are held in accounts: no state has such a record.
+    if matches!(key, Key::Holding(_, AssetId::COINS)) {
+        return Err(reader.damage());
+    }
     Ok((key_bytes(&key), key))
 }
 
@@ -146,12 +157,27 @@ mod tests {
             Change { key: asset, old: None, new: Some(Record::Asset(Box::new(description))) },
         ];
         let restored = vec![(Key::Account(Address([2; 32])), account(1)), (holding, None)];
-        let delta = Delta { restored, connected: vec![(BlockId([5; 32]), changes), (BlockId([6; 32]), vec![])] };
+        let delta =
+            Delta { restored, connected: vec![(BlockId([5; 32]), changes), (BlockId([6; 32]), vec![])] };
         let bytes = delta.to_bytes();
         assert_eq!(Delta::from_bytes(&bytes).unwrap(), delta);
         for cut in 0..bytes.len() {
             assert!(Delta::from_bytes(&bytes[..cut]).is_err());
         }
         assert!(Delta::from_bytes(&[bytes, vec![0]].concat()).is_err());
+    }
+
+    #[test]
+    fn keys_that_no_state_could_take_are_damage() {
+        let change = |key| Change { key, old: None, new: None };
+        let (one, two) = (Key::Account(Address([1; 32])), Key::Account(Address([2; 32])));
+        let coins = Key::Holding(Address([1; 32]), AssetId::COINS);
+        for keys in [vec![one, one], vec![two, one], vec![coins]] {
+            let connected = vec![(BlockId([5; 32]), keys.iter().map(|key| change(*key)).collect())];
+            let delta = Delta { restored: vec![], connected };
+            assert!(Delta::from_bytes(&delta.to_bytes()).is_err());
+            let delta = Delta { restored: keys.iter().map(|key| (*key, None)).collect(), connected: vec![] };
+            assert!(Delta::from_bytes(&delta.to_bytes()).is_err());
+        }
     }
 }

@@ -21,7 +21,7 @@ pub use steelyard_runtime::sled_door::{StoreError, VALUE_BYTES_MAX};
 
 use self::delta::Delta;
 use self::log::LogRecord;
-use self::schema::{META_NETWORK, SENTINELS, SPACES, Space, key, range};
+use self::schema::{META_NETWORK, SENTINELS, SPACES, Space, key, range, split};
 use crate::limits::SLED_CACHE_BYTES;
 use steelyard_core::state::Trie;
 
@@ -111,7 +111,9 @@ impl Store {
     fn create(door: &Door, network: &NetworkId) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         for space in SPACES {
-            for (a, chunk) in [0, u64::MAX].into_iter().flat_map(|a| (0..SENTINELS).map(move |chunk| (a, chunk))) {
+            for (a, chunk) in
+                [0, u64::MAX].into_iter().flat_map(|a| (0..SENTINELS).map(move |chunk| (a, chunk)))
+            {
                 batch.put(key(space, a, chunk), []);
             }
         }
@@ -170,7 +172,9 @@ impl Store {
         seq: u64,
         mut each: impl FnMut(u64, Delta) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        stream::for_each(&self.door, Space::Delta, seq + 1, |seq, bytes| each(seq, Delta::from_bytes(&bytes)?))
+        stream::for_each(&self.door, Space::Delta, seq + 1, |seq, bytes| {
+            each(seq, Delta::from_bytes(&bytes)?)
+        })
     }
 
     /// Every run of pending transactions: its commit, its transactions' bytes, its size, how many were damaged.
@@ -187,13 +191,38 @@ impl Store {
         })
     }
 
+    /// What one commit did.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when it is not there.
+    pub fn log(&self, seq: u64) -> Result<LogRecord, StoreError> {
+        let bytes = stream::read(&self.door, Space::Log, seq)?;
+        LogRecord::from_bytes(&bytes.ok_or_else(|| damaged(format!("the log of commit {seq} is missing")))?)
+    }
+
+    /// The last number under which a space holds anything; 0 for none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn last(&self, space: Space) -> Result<u64, StoreError> {
+        let last = self.door.last_in(range(space, 0, u64::MAX))?;
+        Ok(last.and_then(|(found, _)| split(&found)).map_or(0, |(a, _)| a))
+    }
+
     /// The delta of one commit.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when it is not there.
     pub fn delta(&self, seq: u64) -> Result<Delta, StoreError> {
-        let bytes = stream::read(&self.door, Space::Delta, seq)?;
-        Delta::from_bytes(&bytes.ok_or_else(|| damaged(format!("the delta of commit {seq} is missing")))?)
+        self.find_delta(seq)?.ok_or_else(|| damaged(format!("the delta of commit {seq} is missing")))
+    }
+
+    /// The delta of a commit, if it has one: commits that leave the active chain as it is have none.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when it cannot be read.
+    pub fn find_delta(&self, seq: u64) -> Result<Option<Delta>, StoreError> {
+        stream::read(&self.door, Space::Delta, seq)?.map(|bytes| Delta::from_bytes(&bytes)).transpose()
     }
 
     /// A body's bytes, not yet held against its header.

@@ -4,8 +4,8 @@
 
 use steelyard_runtime::sled_door::{Batch, Door, VALUE_BYTES_MAX};
 
-use super::{StoreError, damaged};
 use super::schema::{Space, key, range, split};
+use super::{StoreError, damaged};
 
 /// Bytes of the length in front.
 const LENGTH_BYTES: usize = 8;
@@ -62,10 +62,17 @@ pub fn read(door: &Door, space: Space, a: u64) -> Result<Option<Vec<u8>>, StoreE
 ///
 /// # Errors
 /// [`StoreError::Damaged`] when chunks are missing or short, or the disk's error.
-pub fn read_part(door: &Door, space: Space, a: u64, (offset, length): (u64, u64)) -> Result<Vec<u8>, StoreError> {
+pub fn read_part(
+    door: &Door,
+    space: Space,
+    a: u64,
+    (offset, length): (u64, u64),
+) -> Result<Vec<u8>, StoreError> {
     let chunk_bytes = VALUE_BYTES_MAX as u64;
     let (mut at, end) = (LENGTH_BYTES as u64 + offset, LENGTH_BYTES as u64 + offset + length);
-    let mut bytes = Vec::with_capacity(usize::try_from(length).map_err(|_| missing(space, a, 0))?);
+    // A damaged length must not claim memory that its chunks would not fill.
+    let mut bytes =
+        Vec::with_capacity(usize::try_from(length.min(SCAN_CHUNKS as u64 * chunk_bytes)).unwrap_or(0));
     while at < end {
         let chunk = u32::try_from(at / chunk_bytes).map_err(|_| missing(space, a, u32::MAX))?;
         let value = door.get(key(space, a, chunk))?.ok_or_else(|| missing(space, a, chunk))?;

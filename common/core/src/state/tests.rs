@@ -209,6 +209,26 @@ fn sample() -> Trie {
     trie
 }
 
+/// Against all records, for owners of nothing, of coins alone, of assets alone and of both.
+#[test]
+fn holdings_are_those_of_the_address_in_order() {
+    let trie = sample();
+    let mut held_in_all = 0;
+    let strangers = [Address::ZERO, Address([9; 32])];
+    for address in (0..60).map(|number| Address(Random(number).bytes())).chain(strangers) {
+        let of_address = |(key, record): (Key, &Record)| match (key, record) {
+            (Key::Holding(owner, asset), Record::Holding { amount }) if owner == address => Some((asset, *amount)),
+            _ => None,
+        };
+        let expected: Vec<_> = trie.iter().filter_map(of_address).collect();
+        assert_eq!(trie.holdings(&address, usize::MAX), expected);
+        assert_eq!(trie.holdings(&address, 2), expected[..expected.len().min(2)]);
+        held_in_all += expected.len();
+    }
+    assert!(held_in_all > 100);
+    assert!(Trie::new().holdings(&Address::ZERO, 1).is_empty());
+}
+
 #[test]
 fn records_and_their_absence_are_proven() {
     let trie = sample();

@@ -9,6 +9,8 @@
 //! Functions here recurse, and so does the drop of a trie, once or twice per level: at most
 //! 512 levels, because splits strictly increase downwards and a path has 512 bits.
 
+mod holdings;
+
 use std::fmt;
 use std::mem;
 use std::sync::Arc;

@@ -22,9 +22,18 @@ pub use error::SettingsError;
 /// What all variables of both programs start with.
 pub const PREFIX: &str = "STEELYARD_";
 
-/// Variables with that prefix that are no settings: data for tests, and the wallet's name.
-pub const RESERVED_VARIABLES: [&str; 5] =
-    ["STEELYARD_VECTORS", "STEELYARD_FAILPOINT", "STEELYARD_WALLET", "STEELYARD_SOAK", "STEELYARD_KILLS"];
+/// Variables with that prefix that are no settings: data for tests, the wallet's name, and the commit
+/// given to a build.
+pub const RESERVED_VARIABLES: [&str; 8] = [
+    "STEELYARD_VECTORS",
+    "STEELYARD_FAILPOINT",
+    "STEELYARD_WALLET",
+    "STEELYARD_SOAK",
+    "STEELYARD_KILLS",
+    "STEELYARD_SEED",
+    "STEELYARD_GOLDEN",
+    "STEELYARD_COMMIT",
+];
 
 /// Shown in place of a secret.
 const HIDDEN: &str = "(hidden)";

@@ -1,0 +1,121 @@
+//! One address: what the state holds there, what is pending, and the proof of it. Must not know
+//! history.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use steelyard_core::address as text;
+use steelyard_core::amount::{self, Coins};
+use steelyard_core::hash::{Address, AssetId, BlockId};
+use steelyard_core::params::Params;
+use steelyard_core::state::{Key, Record, Trie};
+
+use super::Api;
+use super::error::ApiError;
+use super::request::{Args, Segment};
+use super::types::{AddressInfo, AddressProof, Holding};
+use crate::mempool;
+
+/// Assets listed of one address: anybody may pay anybody dust of any number of them.
+const ASSETS_MAX: usize = 1_000;
+
+/// `GET /address/{address}`.
+pub(super) async fn info(
+    State(api): State<Arc<Api>>,
+    segment: Segment,
+) -> Result<Json<AddressInfo>, ApiError> {
+    let address = parse(&api.chain.shared.params, &segment)?;
+    api.blocking(move |api| Ok(Json(describe(api, address)))).await
+}
+
+/// `GET /address/{address}/proof`, of its coins and nonce or of an asset.
+pub(super) async fn proof(
+    State(api): State<Arc<Api>>,
+    segment: Segment,
+    args: Args,
+) -> Result<Json<AddressProof>, ApiError> {
+    let params = &api.chain.shared.params;
+    let address = parse(params, &segment)?;
+    let asset = args.text("asset").map(|text| Segment(text.to_owned()).id::<AssetId>()).transpose()?;
+    let key = match asset {
+        Some(AssetId::COINS) => {
+            return Err(ApiError::bad_request("invalid_id", "coins are proven without naming an asset"));
+        }
+        Some(asset) => Key::Holding(address, asset),
+        None => Key::Account(address),
+    };
+    let (state, header, block) = {
+        let view = api.chain.shared.read();
+        (view.state(), view.tip().header, view.tip().id)
+    };
+    Ok(Json(AddressProof {
+        address: text::format(&params.prefix, &address),
+        asset,
+        height: header.height,
+        block,
+        header: hex::encode(header.to_bytes()),
+        proof: hex::encode(state.prove(&key).to_bytes()),
+    }))
+}
+
+fn parse(params: &Params, segment: &Segment) -> Result<Address, ApiError> {
+    text::parse(&params.prefix, &segment.0).map_err(|error| {
+        let refused = ApiError::bad_request("invalid_address", error.to_string());
+        refused.hint(format!("addresses of network {} begin with {}1", params.name, params.prefix))
+    })
+}
+
+fn describe(api: &Api, address: Address) -> AddressInfo {
+    let params = &api.chain.shared.params;
+    let (pending, state, height, tip): (Pending, Trie, u64, BlockId) = {
+        let view = api.chain.shared.read();
+        let pending = Pending::of(address, view.pending_of(&address));
+        (pending, view.state(), view.tip().header.height, view.tip().id)
+    };
+    let (balance, nonce) = match state.get(&Key::Account(address)) {
+        Some(Record::Account { balance, nonce }) => (*balance, *nonce),
+        _ => (0, 0),
+    };
+    let mut held = state.holdings(&address, ASSETS_MAX + 1);
+    let assets_truncated = held.len() > ASSETS_MAX;
+    held.truncate(ASSETS_MAX);
+    AddressInfo {
+        address: text::format(&params.prefix, &address),
+        balance: Coins(balance),
+        nonce,
+        pending_in: Coins(pending.incoming),
+        pending_out: Coins(pending.outgoing),
+        pending_txs: pending.sent,
+        assets: held.into_iter().filter_map(|held| holding(&state, held)).collect(),
+        assets_truncated,
+        height,
+        tip,
+    }
+}
+
+fn holding(state: &Trie, (asset, amount): (AssetId, u64)) -> Option<Holding> {
+    // Whatever is held was issued, and what was issued is described for ever.
+    let Some(Record::Asset(description)) = state.get(&Key::Asset(asset)) else { return None };
+    let (symbol, decimals) = (description.symbol.clone(), description.decimals);
+    Some(Holding { asset, symbol, decimals, amount: amount::format(amount, decimals) })
+}
+
+/// Coins on their way, in base units.
+struct Pending {
+    incoming: u64,
+    outgoing: u64,
+    sent: u64,
+}
+
+impl Pending {
+    fn of(address: Address, (sent, received): (Vec<&mempool::Entry>, Vec<&mempool::Entry>)) -> Self {
+        let payments = received.iter().flat_map(|entry| entry.payments());
+        let to_here = payments.filter(|payment| payment.to == address && payment.asset == AssetId::COINS);
+        let incoming = to_here.map(|payment| u128::from(payment.amount)).sum();
+        let outgoing = sent.iter().filter_map(|entry| entry.outflow.get(&AssetId::COINS)).sum();
+        // Senders have what they send, so sums pass no supply; a wrong figure would be worse than a wide one.
+        let narrow = |sum: u128| u64::try_from(sum).unwrap_or(u64::MAX);
+        Self { incoming: narrow(incoming), outgoing: narrow(outgoing), sent: sent.len() as u64 }
+    }
+}

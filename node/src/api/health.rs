@@ -1,0 +1,64 @@
+//! Whether the node lives and whether it can be worked with, and an index of what there is.
+//! Must not know more of the chain than whether it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::Api;
+use super::error::ApiError;
+use super::types::{Live, Notice, Ready};
+
+/// How long the chain thread may take to answer: a commit of a large group, and some.
+const PROBE_MAX: Duration = Duration::from_secs(2);
+/// The chain thread is asked at most so often.
+const PROBE_AGE_MAX: Duration = Duration::from_millis(500);
+
+/// What `/` answers.
+const INDEX: &str = "\
+steelyard-node
+
+/api/v1/status
+/api/v1/blocks?from=H&limit=N  /blocks/tip  /blocks/tip/height  /headers?from=H&limit=N
+/api/v1/block/{id}  /block/{id}/raw  /block/{id}/txs  /block-height/{height}
+/api/v1/tx/{id}  /tx/{id}/raw  /tx/{id}/proof
+/api/v1/address/{address}  /address/{address}/proof?asset=ID
+/api/v1/mempool  /mempool/txs?before=ARRIVAL&limit=N
+POST /api/v1/tx  /txs
+/livez  /readyz
+";
+
+/// `GET /`.
+pub(super) async fn index() -> &'static str {
+    INDEX
+}
+
+/// `GET /livez`.
+pub(super) async fn live() -> Json<Live> {
+    Json(Live { live: true })
+}
+
+/// `GET /readyz`.
+pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
+    let reason = if api.chain.shared.ticks().stopping {
+        Some(Notice::new("stopping", "the node is stopping"))
+    } else {
+        api.probe.get(|age, _| age < PROBE_AGE_MAX, probe(&api)).await?
+    };
+    let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let ready = Ready { ready: reason.is_none(), reasons: reason.into_iter().collect() };
+    Ok((status, Json(ready)).into_response())
+}
+
+/// Asks the chain thread to admit nothing: it answers as it would anybody who submits something.
+async fn probe(api: &Api) -> Result<Option<Notice>, ApiError> {
+    Ok(match tokio::time::timeout(PROBE_MAX, api.chain.submit_txs(Vec::new())).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(Notice::new(error.name(), error.to_string())),
+        Err(_) => Some(Notice::new("chain_slow", "the chain thread does not answer in time")),
+    })
+}

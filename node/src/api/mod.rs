@@ -1,0 +1,168 @@
+//! HTTP, from the view: reads are answered from what is committed, and what is submitted goes
+//! through the chain's door like anything else. [`types`] has every answer, [`error`] every
+//! refusal, `guard` what stands before the routes. The view is read for moments only, never
+//! across an await or beside the store. Must not know the command line.
+
+mod address;
+mod blocks;
+mod bodies;
+mod cached;
+mod connections;
+pub mod error;
+mod guard;
+mod health;
+mod mempool;
+mod request;
+mod status;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod tx;
+pub mod types;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::{from_fn, from_fn_with_state};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use self::bodies::Summaries;
+use self::cached::Cached;
+use self::connections::Connections;
+use self::error::ApiError;
+use self::request::{read, submit};
+use crate::chain::Chain;
+use crate::limits::API_REQUESTS_MAX;
+use crate::miner::MinerStatus;
+
+/// Blocking work at once: reads of bodies, walks over the pool.
+const WORKERS_MAX: usize = 8;
+/// Batches of transactions at once: each may have a body of many megabytes.
+const BATCHES_MAX: usize = 4;
+/// After a stop: requests in progress may go on for so long…
+const STOP_GRACE: Duration = Duration::from_millis(250);
+/// …and connections have so long to notice that they are closed.
+const CLOSE_GRACE: Duration = Duration::from_millis(100);
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The chain.
+    pub chain: Chain,
+    /// The miner's figures and its threads, where it mines.
+    pub miner: Option<(Arc<MinerStatus>, usize)>,
+    /// The operator's token.
+    pub token: Arc<str>,
+    /// Where the API listens.
+    pub bound: SocketAddr,
+}
+
+/// The state with what the routes share.
+struct Api {
+    chain: Chain,
+    miner: Option<(Arc<MinerStatus>, usize)>,
+    token: Arc<str>,
+    bound: SocketAddr,
+    requests: Semaphore,
+    workers: Arc<Semaphore>,
+    batches: Semaphore,
+    summaries: Summaries,
+    disk_bytes: Cached<u64>,
+    pool: Cached<mempool::Survey>,
+    probe: Cached<Option<types::Notice>>,
+}
+
+impl Api {
+    fn new(state: ApiState) -> Self {
+        Self {
+            chain: state.chain,
+            miner: state.miner,
+            token: state.token,
+            bound: state.bound,
+            requests: Semaphore::new(API_REQUESTS_MAX),
+            workers: Arc::new(Semaphore::new(WORKERS_MAX)),
+            batches: Semaphore::new(BATCHES_MAX),
+            summaries: Summaries::default(),
+            disk_bytes: Cached::default(),
+            pool: Cached::default(),
+            probe: Cached::default(),
+        }
+    }
+}
+
+/// Every route.
+pub fn router(state: ApiState) -> Router {
+    let api = Arc::new(Api::new(state));
+    Router::new()
+        .nest("/api/v1", routes().layer(from_fn_with_state(Arc::clone(&api), guard::bound)))
+        .route("/", read(&[], health::index))
+        .route("/livez", read(&[], health::live))
+        .route("/readyz", read(&[], health::ready))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&api), guard::admit))
+        .layer(from_fn(guard::stamp))
+        .with_state(api)
+}
+
+fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/status", read(&[], status::status))
+        .route("/blocks", read(&["from", "limit"], blocks::list))
+        .route("/blocks/tip", read(&[], blocks::tip))
+        .route("/blocks/tip/height", read(&[], blocks::tip_height))
+        .route("/headers", read(&["from", "limit"], blocks::headers))
+        .route("/block/{id}", read(&[], blocks::by_id))
+        .route("/block/{id}/raw", read(&[], blocks::raw))
+        .route("/block/{id}/txs", read(&[], blocks::txs))
+        .route("/block-height/{height}", read(&[], blocks::by_height))
+        .route("/tx", submit(submit::one))
+        .route("/txs", submit(submit::many))
+        .route("/tx/{id}", read(&[], tx::one))
+        .route("/tx/{id}/raw", read(&[], tx::raw))
+        .route("/tx/{id}/proof", read(&[], tx::proof))
+        .route("/address/{address}", read(&[], address::info))
+        .route("/address/{address}/proof", read(&["asset"], address::proof))
+        .route("/mempool", read(&[], mempool::summary))
+        .route("/mempool/txs", read(&["before", "limit"], mempool::list))
+}
+
+async fn unknown_path(uri: Uri) -> ApiError {
+    ApiError::not_found("unknown_path", format!("there is no {}", uri.path()))
+        .hint("GET / lists what there is")
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{} does not take {method}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}
+
+/// Serves until `shutdown`, and ends soon after it whatever clients do.
+///
+/// # Errors
+/// The listener's.
+pub async fn serve(
+    listener: TcpListener,
+    state: ApiState,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    let closing = CancellationToken::new();
+    let connections = Connections::new(listener, closing.clone());
+    let served =
+        axum::serve(connections, router(state)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let give_up = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(STOP_GRACE).await;
+        closing.cancel();
+        tokio::time::sleep(CLOSE_GRACE).await;
+    };
+    tokio::select! {
+        served = async { served.await } => served,
+        () = give_up => Ok(()),
+    }
+}

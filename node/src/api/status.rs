@@ -1,0 +1,65 @@
+//! The node at a glance. Must not know what the figures are made of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::Api;
+use super::error::ApiError;
+use super::types::{Decimal, Notice, Status};
+use crate::chain::index::Entry;
+use crate::clock;
+
+/// Age at which the size of the store's files is looked up again.
+const DISK_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// `GET /status`.
+pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Json<Status>, ApiError> {
+    let look = api.blocking(|api| Ok(api.chain.store.disk_bytes()));
+    let disk_bytes = api.disk_bytes.get(|age, _| age < DISK_AGE_MAX, look).await?;
+    let shared = &api.chain.shared;
+    let (tip, (txs, bytes), missing) = {
+        let view = shared.read();
+        (view.tip().clone(), view.pending_size(), view.txs().next_missing())
+    };
+    let height = tip.header.height;
+    Ok(Json(Status {
+        network: shared.params.name.clone(),
+        network_id: shared.network,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        height,
+        tip: tip.id,
+        work: Decimal(tip.total_work),
+        tip_time: tip.header.time,
+        elapsed: tip.header.elapsed,
+        syncing: false,
+        sync_progress: 1.0,
+        headers_height: height,
+        peers: 0,
+        mempool_txs: txs as u64,
+        mempool_bytes: bytes as u64,
+        mining: api.miner.is_some(),
+        hash_rate: api.miner.as_ref().map_or(0, |(miner, threads)| miner.hash_rate(*threads)),
+        disk_bytes,
+        warnings: warnings(&api, &tip, missing),
+    }))
+}
+
+fn warnings(api: &Api, tip: &Entry, missing: Option<u64>) -> Vec<Notice> {
+    let mut warnings = Vec::new();
+    let ahead_ms = tip.header.time.saturating_sub(clock::now_ms());
+    if ahead_ms > api.chain.shared.params.drift {
+        let message = format!("this machine's clock is {ahead_ms} ms behind the tip's time; set it right");
+        warnings.push(Notice::new("clock_behind", message));
+    }
+    if let Some(below) = missing.filter(|height| *height > 0) {
+        let message = format!("transactions of blocks up to height {below} cannot be looked up yet");
+        warnings.push(Notice::new("indexing", message));
+    }
+    if api.chain.shared.ticks().stopping {
+        warnings.push(Notice::new("stopping", "the node is stopping"));
+    }
+    warnings
+}

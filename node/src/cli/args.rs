@@ -1,0 +1,361 @@
+//! The arguments as types, and what is said about wrong ones. Must not know defaults: those
+//! belong to the settings, where each value remembers where it came from.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, Parser, Subcommand};
+use steelyard_core::amount::Coins;
+use steelyard_runtime::exit::{CliError, ExitCode};
+use steelyard_runtime::output::Output;
+
+use super::config::SECTION;
+use super::{version, words};
+
+/// A setting given as an argument: section, name, value.
+pub type Flag = (&'static str, &'static str, String);
+
+/// A node of a Steelyard network.
+///
+/// Begin with `steelyard-node dev`: a network of your own with ten funded accounts, mining, and
+/// an HTTP API, which survives being killed.
+#[derive(Debug, Parser)]
+#[command(name = "steelyard-node", version = version::text(), arg_required_else_help = true)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes, before or after its name.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Every command")]
+pub struct Globals {
+    /// Answer with one JSON object, errors too
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Settings file, read before the network's own in the settings folder
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<String>,
+    /// How the log on stderr is written: text or json
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = ["text", "json"])]
+    pub log_format: Option<String>,
+    /// What is logged: error, warn, info, debug, trace, or a filter like steelyard_node=debug
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a network of your own: funded accounts, mining, API; its chain is kept between starts
+    Dev(DevArgs),
+    /// Run a node of a network
+    Run(RunArgs),
+    /// Write the file of a new network
+    NewNetwork(NewNetworkArgs),
+    /// Check the store against its commitments; changes nothing
+    Verify(VerifyArgs),
+    /// Ask the running node how it is
+    Status(StatusArgs),
+    /// Look at the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Show version and commit
+    Version,
+}
+
+/// `config …`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show each setting and where its value comes from
+    Print(RunArgs),
+}
+
+/// Where a node keeps its data.
+#[derive(Debug, Args)]
+pub struct FolderArgs {
+    /// The node's folder [default: the network's in the user's data folder]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+}
+
+/// Which network it is.
+#[derive(Debug, Args)]
+pub struct NetworkArgs {
+    /// dev, tutorial, or a file that new-network wrote [default: dev]
+    #[arg(long, value_name = "NETWORK")]
+    pub network: Option<String>,
+}
+
+/// Where the API is.
+#[derive(Debug, Args)]
+pub struct ApiArgs {
+    /// Address of the API; port 0 takes a free one [default: 127.0.0.1 and the network's port]
+    #[arg(long, value_name = "IP:PORT")]
+    pub api: Option<String>,
+}
+
+/// What `dev` and `run` share.
+#[derive(Debug, Args)]
+pub struct NodeArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+    #[command(flatten)]
+    api: ApiArgs,
+    /// Mine, and pay the rewards to this address; "off" does not mine [default of dev: account 0]
+    #[arg(long, value_name = "ADDRESS")]
+    mine: Option<String>,
+    /// Threads that mine [default: 1]
+    #[arg(long, value_name = "N")]
+    mine_threads: Option<String>,
+    /// Written as JSON once the node listens: process, API, network, token file, tip
+    #[arg(long, value_name = "PATH")]
+    ready_file: Option<String>,
+    #[arg(long, value_name = "IP:PORT", hide = true)]
+    listen: Option<String>,
+    #[arg(long, value_name = "IP:PORT", hide = true, action = ArgAction::Append)]
+    connect: Vec<String>,
+}
+
+/// `dev`
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Mine a block at once when a transaction is pending
+    #[arg(long)]
+    mine_on_tx: bool,
+    /// Delete the chain of this folder first, and nothing else
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Execute every block again from genesis
+    #[arg(long)]
+    pub full: bool,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    folder: FolderArgs,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// `new-network`
+#[derive(Debug, Args)]
+pub struct NewNetworkArgs {
+    /// Its name: 1 to 32 of a-z, 0-9 and the hyphen
+    pub name: String,
+    /// Intended time from block to block, like 500ms, 30s or 2m
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = words::parse_time)]
+    pub spacing: u64,
+    /// Coins for each of the first blocks
+    #[arg(long, value_name = "COINS", default_value = "10")]
+    pub reward: Coins,
+    /// Blocks until the reward halves; 0: never [default: 2102400]
+    #[arg(long, value_name = "BLOCKS")]
+    pub halving: Option<u64>,
+    /// Coins that an address owns from the beginning; may be given again and again
+    #[arg(long, value_name = "ADDRESS=COINS", action = ArgAction::Append)]
+    pub allocate: Vec<String>,
+    /// What addresses begin with, before the 1
+    #[arg(long, value_name = "LETTERS", default_value = "sy")]
+    pub prefix: String,
+    /// Most transactions of a block; 0: as many as its bytes hold
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_block_txs: u64,
+    /// Tries that the first block takes on average [default: measured here, one thread, one spacing]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub start_tries: Option<u64>,
+    /// The file to write [default: NAME.toml]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<String>,
+}
+
+impl Globals {
+    /// What they set.
+    pub fn flags(&self) -> Vec<Flag> {
+        given([("log_format", &self.log_format), ("log_level", &self.log_level)])
+    }
+}
+
+impl NodeArgs {
+    fn flags(&self) -> Result<Vec<Flag>, CliError> {
+        if self.listen.is_some() || !self.connect.is_empty() {
+            let error = CliError::usage(
+                "no_peers_yet",
+                "this version has no peers yet: --listen and --connect do nothing",
+            );
+            return Err(error.with_hint("leave them out: a node of this version runs on its own"));
+        }
+        Ok(given([
+            ("data_dir", &self.folder.data_dir),
+            ("api", &self.api.api),
+            ("mine", &self.mine),
+            ("mine_threads", &self.mine_threads),
+            ("ready_file", &self.ready_file),
+        ]))
+    }
+}
+
+impl DevArgs {
+    /// What they set: the network too, because `dev` is one.
+    pub fn flags(&self) -> Result<Vec<Flag>, CliError> {
+        let mut flags = self.node.flags()?;
+        flags.push((SECTION, "network", "dev".to_owned()));
+        if self.mine_on_tx {
+            flags.push((SECTION, "mine_on_tx", "true".to_owned()));
+        }
+        Ok(flags)
+    }
+}
+
+impl RunArgs {
+    /// What they set.
+    pub fn flags(&self) -> Result<Vec<Flag>, CliError> {
+        let mut flags = self.node.flags()?;
+        flags.extend(given([("network", &self.network.network)]));
+        Ok(flags)
+    }
+}
+
+impl VerifyArgs {
+    /// What they set.
+    pub fn flags(&self) -> Vec<Flag> {
+        given([("network", &self.network.network), ("data_dir", &self.folder.data_dir)])
+    }
+}
+
+impl StatusArgs {
+    /// What they set.
+    pub fn flags(&self) -> Vec<Flag> {
+        let folder = ("data_dir", &self.folder.data_dir);
+        given([("network", &self.network.network), folder, ("api", &self.api.api)])
+    }
+}
+
+fn given<const N: usize>(flags: [(&'static str, &Option<String>); N]) -> Vec<Flag> {
+    let given = flags.into_iter().filter_map(|(name, value)| Some((SECTION, name, value.clone()?)));
+    given.collect()
+}
+
+/// Reads the arguments.
+///
+/// # Errors
+/// How the process is to end: help was shown, or the error was.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    Cli::try_parse_from(&args).map_err(|error| {
+        let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        let mut own = args.iter().skip(1).take_while(|arg| *arg != "--");
+        if !is_help && own.any(|arg| arg == "--json") {
+            Output::new(true).error(&described(&error));
+        } else {
+            // A reader that is gone changes nothing.
+            let _ = error.print();
+        }
+        if is_help { ExitCode::Ok } else { ExitCode::Usage }
+    })
+}
+
+/// A parser's error for programs: its first paragraph, and its tip or the usage.
+fn described(error: &clap::Error) -> CliError {
+    let code = match error.kind() {
+        ErrorKind::UnknownArgument => "unknown_argument",
+        ErrorKind::InvalidSubcommand => "unknown_command",
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => "invalid_argument",
+        ErrorKind::MissingRequiredArgument | ErrorKind::MissingSubcommand => "missing_argument",
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return CliError::usage("missing_argument", "a command is needed")
+                .with_hint("steelyard-node --help");
+        }
+        _ => "usage",
+    };
+    let text = error.render().to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = first.trim_start_matches("error: ").split_whitespace().collect();
+    let mut hints = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("tip: "));
+    let hint = hints.next_back().unwrap_or("steelyard-node --help");
+    CliError::usage(code, words.join(" ")).with_hint(hint.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parsed(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_arguments_are_declared_without_contradiction() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_every_command_takes_may_stand_before_and_after_its_name() {
+        for line in ["steelyard-node --json version", "steelyard-node version --json"] {
+            assert!(parsed(line).unwrap().globals.json);
+        }
+    }
+
+    #[test]
+    fn peers_are_refused_in_words() {
+        for flags in ["--listen 127.0.0.1:1", "--connect 127.0.0.1:1 --connect 127.0.0.1:2"] {
+            let Command::Dev(args) = parsed(&format!("steelyard-node dev {flags}")).unwrap().command else {
+                panic!()
+            };
+            assert_eq!(args.flags().unwrap_err().code, "no_peers_yet");
+        }
+    }
+
+    #[test]
+    fn dev_is_its_own_network() {
+        assert_eq!(
+            parsed("steelyard-node dev --network dev").unwrap_err().kind(),
+            ErrorKind::UnknownArgument
+        );
+        let Command::Dev(args) = parsed("steelyard-node dev --mine-on-tx").unwrap().command else { panic!() };
+        let names: Vec<_> =
+            args.flags().unwrap().into_iter().map(|(_, name, value)| format!("{name}={value}")).collect();
+        assert_eq!(names, ["network=dev", "mine_on_tx=true"]);
+    }
+
+    #[test]
+    fn a_parsers_error_is_one_line_with_a_hint() {
+        let error = described(&parsed("steelyard-node statsu").unwrap_err());
+        assert_eq!((error.exit, error.code.as_str()), (ExitCode::Usage, "unknown_command"));
+        assert_eq!(error.message, "unrecognized subcommand 'statsu'");
+        assert!(error.hint.unwrap().contains("'status'"));
+        let error = described(&parsed("steelyard-node new-network x --spacing soon").unwrap_err());
+        assert_eq!(error.code, "invalid_argument");
+        assert!(error.message.contains("'soon'") && !error.message.contains('\n'));
+        assert_eq!(described(&parsed("steelyard-node").unwrap_err()).code, "missing_argument");
+    }
+}

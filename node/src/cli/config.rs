@@ -1,0 +1,296 @@
+//! The settings of one run: arguments, environment, files and defaults made into the values that
+//! the commands work with. Must not know what a command does with them.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use steelyard_core::address;
+use steelyard_core::hash::Address;
+use steelyard_core::params::Params;
+use steelyard_runtime::exit::CliError;
+use steelyard_runtime::logs::{self, LogFormat};
+use steelyard_runtime::output::Output;
+use steelyard_runtime::settings::{Key, Row, Settings, SettingsError, Source, environment};
+use steelyard_runtime::{dirs, network_file, ready};
+
+use super::args::{Flag, Globals};
+use super::events::Form;
+use crate::miner::MinerConfig;
+use crate::node::NodeConfig;
+
+/// The section of this program's settings.
+pub const SECTION: &str = "node";
+/// Most threads that mine.
+const MINE_THREADS_MAX: usize = 1_024;
+/// The value of `mine` that does not.
+const MINE_OFF: &str = "off";
+
+/// Every setting, and the section of the program that shares the files.
+const KEYS: [Key; 10] = [
+    Key::new(SECTION, "network", Some("dev")),
+    Key::new(SECTION, "data_dir", None),
+    Key::new(SECTION, "api", None),
+    Key::new(SECTION, "mine", None),
+    Key::new(SECTION, "mine_threads", Some("1")),
+    Key::new(SECTION, "mine_on_tx", Some("false")),
+    Key::new(SECTION, "ready_file", None),
+    Key::new(SECTION, "log_format", Some("text")),
+    Key::new(SECTION, "log_level", Some(logs::LEVEL_DEFAULT)),
+    Key::other_program("wallet"),
+];
+
+/// The settings of one run, its network known.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The network.
+    pub params: Params,
+    /// The network as it was given: a name or a file.
+    pub network: String,
+    settings: Settings,
+    files: Vec<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Printed {
+    settings: Vec<Row>,
+    files: Vec<PathBuf>,
+}
+
+impl Resolved {
+    /// Resolves everything and starts the log.
+    ///
+    /// # Errors
+    /// Wrong usage, wherever it was given.
+    pub fn new(globals: &Globals, mut flags: Vec<Flag>) -> Result<Self, CliError> {
+        flags.extend(globals.flags());
+        let given = globals.config.as_ref().map(PathBuf::from);
+        let resolved = Self::resolve(&flags, &environment().collect::<Vec<_>>(), given, dirs::config_dir())?;
+        let format = resolved.settings.require(SECTION, "log_format")?;
+        let level = resolved.settings.get(SECTION, "log_level").unwrap_or(logs::LEVEL_DEFAULT);
+        logs::init(format, level).map_err(|error| CliError::usage("log_setting", error.to_string()))?;
+        Ok(resolved)
+    }
+
+    fn resolve(
+        flags: &[Flag],
+        env: &[(String, String)],
+        given: Option<PathBuf>,
+        folder: Option<PathBuf>,
+    ) -> Result<Self, CliError> {
+        let resolve =
+            |files: &[(PathBuf, String)]| Settings::resolve(&KEYS, flags, env.iter().cloned(), files);
+        let given = given.map(|path| read(&path).map(|text| (path, text)));
+        let mut files = Vec::from_iter(given.transpose()?);
+        // The network says which file is the weakest, so it has to be known before that is read.
+        let network: String = resolve(&files)?.require(SECTION, "network")?;
+        let params = params(&network)?;
+        let own = folder.map(|folder| folder.join(format!("{}.toml", params.name)));
+        if let Some(own) = own.filter(|path| path.exists()) {
+            let text = read(&own)?;
+            files.push((own, text));
+        }
+        let settings = resolve(&files)?;
+        if settings.get(SECTION, "network") != Some(network.as_str()) {
+            let reason = "a network's own file cannot choose another network";
+            return Err(settings.invalid(SECTION, "network", reason).into());
+        }
+        Ok(Self { params, network, settings, files: files.into_iter().map(|(path, _)| path).collect() })
+    }
+
+    /// What a node needs. `mine_default` gets the rewards when the settings name nobody.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub fn node(&self, mine_default: Option<Address>) -> Result<NodeConfig, CliError> {
+        Ok(NodeConfig {
+            params: self.params.clone(),
+            data_dir: self.data_dir()?,
+            api: self.settings.parse(SECTION, "api")?.unwrap_or_else(|| self.api_default()),
+            miner: self.miner(mine_default)?,
+            ready_file: self.settings.get(SECTION, "ready_file").map(PathBuf::from),
+        })
+    }
+
+    /// The node's folder.
+    ///
+    /// # Errors
+    /// Nobody named one and the user has no home.
+    pub fn data_dir(&self) -> Result<PathBuf, CliError> {
+        let named = self.settings.get(SECTION, "data_dir").map(PathBuf::from);
+        named.or_else(|| dirs::data_dir(&self.params.name)).ok_or_else(|| {
+            CliError::usage("no_data_dir", "there is no home folder to keep data in")
+                .with_hint("give --data-dir DIR")
+        })
+    }
+
+    /// The API's address, where somebody named one, and whether it was an argument.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub fn api_named(&self) -> Result<Option<(SocketAddr, bool)>, CliError> {
+        let address = self.settings.parse(SECTION, "api")?;
+        let is_flag = self.settings.source(SECTION, "api") == Some(&Source::Flag);
+        Ok(address.map(|address| (address, is_flag)))
+    }
+
+    /// How events are told: not at all beside `--json`, else as the log is written.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub fn events(&self, out: Output) -> Result<Option<Form>, CliError> {
+        let form = match self.settings.require(SECTION, "log_format")? {
+            LogFormat::Text => Some(Form::Lines).filter(|_| !out.is_json()),
+            LogFormat::Json => Some(Form::Log),
+        };
+        Ok(form)
+    }
+
+    /// Whether the user chose the folder: commands that are shown then have to name it.
+    pub fn data_dir_named(&self) -> Option<&str> {
+        self.settings.get(SECTION, "data_dir")
+    }
+
+    fn api_default(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), self.params.policy.api_port)
+    }
+
+    fn miner(&self, default: Option<Address>) -> Result<Option<MinerConfig>, SettingsError> {
+        let invalid = |name: &str, reason: &str| self.settings.invalid(SECTION, name, reason);
+        let threads: usize = self.settings.require(SECTION, "mine_threads")?;
+        if threads == 0 || threads > MINE_THREADS_MAX {
+            return Err(invalid("mine_threads", &format!("1 to {MINE_THREADS_MAX} are possible")));
+        }
+        let on_tx = self.settings.require(SECTION, "mine_on_tx")?;
+        let address = match self.settings.get(SECTION, "mine") {
+            None => default,
+            Some(MINE_OFF) => None,
+            Some(text) => {
+                let parsed = address::parse(&self.params.prefix, text);
+                Some(parsed.map_err(|error| invalid("mine", &error.to_string()))?)
+            }
+        };
+        Ok(address.map(|address| MinerConfig { address, threads, on_tx }))
+    }
+
+    /// The settings as they are shown: defaults that follow from the network filled in.
+    fn rows(&self) -> Vec<Row> {
+        let mut rows = self.settings.rows();
+        for row in rows.iter_mut().filter(|row| row.value.is_none()) {
+            row.value = match row.name {
+                "api" => Some(self.api_default().to_string()),
+                "data_dir" => self.data_dir().ok().map(|path| path.display().to_string()),
+                _ => None,
+            };
+            if row.value.is_some() {
+                "default".clone_into(&mut row.source);
+            }
+        }
+        rows
+    }
+}
+
+/// `config print`.
+///
+/// # Errors
+/// None today; wrong settings have been refused before.
+pub fn print(resolved: &Resolved, out: Output) -> Result<(), CliError> {
+    let rows = resolved.rows();
+    let shown = |row: &Row| match &row.value {
+        Some(value) => format!("{}.{} = {value:?}", row.section, row.name),
+        None => format!("# {}.{} is not set", row.section, row.name),
+    };
+    let width = rows.iter().filter(|row| row.value.is_some()).map(|row| shown(row).chars().count()).max();
+    for row in &rows {
+        let source = if row.value.is_some() { format!("# {}", row.source) } else { String::new() };
+        let line = format!("{:<width$}  {source}", shown(row), width = width.unwrap_or_default());
+        out.line(line.trim_end());
+    }
+    out.json(&Printed { settings: rows, files: resolved.files.clone() });
+    Ok(())
+}
+
+/// The network of that name, or of the file of that name.
+fn params(network: &str) -> Result<Params, CliError> {
+    match network {
+        "dev" => Ok(Params::dev()),
+        "tutorial" => Ok(Params::tutorial()),
+        file if Path::new(file).exists() => network_file::read(Path::new(file)),
+        other => Err(CliError::usage(
+            "unknown_network",
+            format!("there is no network or network file \"{other}\""),
+        )
+        .with_hint("dev and tutorial are built in; steelyard-node new-network NAME writes a file")),
+    }
+}
+
+fn read(path: &Path) -> Result<String, CliError> {
+    let refused = |reason: String| {
+        CliError::usage(
+            "settings_file_unreadable",
+            format!("cannot read the settings file {}: {reason}", path.display()),
+        )
+    };
+    let bytes = ready::read_bounded(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => refused("there is none".to_owned()),
+        _ => refused(error.to_string()),
+    })?;
+    String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8 text".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(flags: &[(&'static str, &str)], folder: Option<&Path>) -> Result<Resolved, CliError> {
+        let flags: Vec<Flag> =
+            flags.iter().map(|(name, value)| (SECTION, *name, (*value).to_owned())).collect();
+        Resolved::resolve(&flags, &[], None, folder.map(Path::to_path_buf))
+    }
+
+    #[test]
+    fn a_networks_own_file_is_the_weakest_and_cannot_change_the_network() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("dev.toml"), "[node]\napi = \"127.0.0.1:1\"\n").unwrap();
+        std::fs::write(dir.path().join("tutorial.toml"), "[node]\nnetwork = \"dev\"\n").unwrap();
+        let api =
+            |flags: &[(&'static str, &str)]| resolve(flags, Some(dir.path())).unwrap().api_named().unwrap();
+        assert_eq!(api(&[]).unwrap(), ("127.0.0.1:1".parse().unwrap(), false));
+        assert_eq!(api(&[("api", "127.0.0.1:2")]).unwrap(), ("127.0.0.1:2".parse().unwrap(), true));
+        let flags = [("network", "tutorial")];
+        // The argument wins over the file, which then changes nothing.
+        assert_eq!(resolve(&flags, Some(dir.path())).unwrap().params.name, "tutorial");
+        std::fs::write(dir.path().join("dev.toml"), "[node]\nnetwork = \"tutorial\"\n").unwrap();
+        let error = resolve(&[], Some(dir.path())).unwrap_err();
+        assert!(error.message.contains("dev.toml"), "{}", error.message);
+    }
+
+    #[test]
+    fn the_miner_is_off_unless_somebody_is_paid() {
+        let alice = Address([7; 32]);
+        let text = address::format("dsy", &alice);
+        let miner = |flags: &[(&'static str, &str)], default| resolve(flags, None).unwrap().miner(default);
+        assert!(miner(&[], None).unwrap().is_none());
+        assert_eq!(miner(&[], Some(alice)).unwrap().unwrap().address, alice);
+        assert!(miner(&[("mine", "off")], Some(alice)).unwrap().is_none());
+        let config = miner(&[("mine", &text), ("mine_threads", "3")], None).unwrap().unwrap();
+        assert_eq!((config.address, config.threads, config.on_tx), (alice, 3, false));
+        let error = miner(&[("mine", &text.replace("dsy1", "sy1"))], None).unwrap_err();
+        assert!(error.to_string().starts_with("setting \"node.mine\" is \"sy1"), "{error}");
+        for threads in ["0", "1025", "many"] {
+            assert!(miner(&[("mine_threads", threads)], None).is_err());
+        }
+    }
+
+    #[test]
+    fn defaults_follow_from_the_network() {
+        let resolved = resolve(&[("network", "tutorial"), ("data_dir", "/d")], None).unwrap();
+        let config = resolved.node(None).unwrap();
+        assert_eq!(config.api.to_string(), "127.0.0.1:9344");
+        assert_eq!(config.data_dir, Path::new("/d"));
+        let api = resolved.rows().into_iter().find(|row| row.name == "api").unwrap();
+        assert_eq!((api.value.as_deref(), api.source.as_str()), (Some("127.0.0.1:9344"), "default"));
+        assert_eq!(resolve(&[("network", "atlantis")], None).unwrap_err().code, "unknown_network");
+    }
+}

@@ -1,0 +1,6 @@
+//! The program `steelyard-node`. Everything is in [`steelyard_node::cli`]; this only ends the
+//! process with the code that it answers, at once: nothing is waited for any more.
+
+fn main() {
+    std::process::exit(steelyard_node::cli::main(std::env::args_os()).into());
+}

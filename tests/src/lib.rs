@@ -1,0 +1,15 @@
+//! What tests, benchmarks and generators share: accounts, a ledger in memory, seeded random
+//! numbers, files of generated chains. Nothing here is shipped; must not know more of the
+//! ledger's meaning than `steelyard-core` says.
+//!
+//! A broken premise of a test is a panic at once, and programs made for measuring say what they
+//! measured, so unwrapping and printing are allowed here.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout, clippy::print_stderr)]
+
+pub mod accounts;
+pub mod chain;
+pub mod chainfile;
+pub mod generate;
+pub mod random;
+pub mod stopwatch;
+pub mod tip;

@@ -1,0 +1,22 @@
+//! The suite, one program: what every part of the project must keep, seen from outside.
+//!
+//! | module | what |
+//! |---|---|
+//! | `vectors` | published test vectors, from the folder in `STEELYARD_VECTORS` |
+//! | `rules` | every rule broken once, at every door |
+//! | `properties` | laws that hold on any chain, on seeded random ones |
+//! | `golden` | bytes and hashes of the ledger, frozen |
+//! | `generated` | generated chains are valid, and the same every time |
+//! | `scenarios` | the acceptance scenarios that need no running node |
+//!
+//! Random tests print their seed and take it from `STEELYARD_SEED`. No test sleeps or looks at
+//! a clock. A premise that fails is a failed test, and a test that skips says so: unwrapping and
+//! printing are allowed.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout)]
+
+mod generated;
+mod golden;
+mod properties;
+mod rules;
+mod scenarios;
+mod vectors;

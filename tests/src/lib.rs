@@ -1,5 +1,5 @@
 //! What tests, benchmarks and generators share: accounts, a ledger in memory, seeded random
-//! numbers, files of generated chains. Nothing here is shipped; must not know more of the
+//! numbers, files of generated chains, a node in this process and nodes as processes. Nothing here is shipped; must not know more of the
 //! ledger's meaning than `steelyard-core` says.
 //!
 //! A broken premise of a test is a panic at once, and programs made for measuring say what they
@@ -10,6 +10,8 @@ pub mod accounts;
 pub mod chain;
 pub mod chainfile;
 pub mod generate;
+pub mod inprocess;
+pub mod process;
 pub mod random;
 pub mod stopwatch;
 pub mod tip;

@@ -182,15 +182,13 @@ fn kill_at_step(data_dir: &Path, step: &str, hit: u32) {
     let armed = launch.clone().env("STEELYARD_FAILPOINT", &format!("{step}@{hit}"));
     // A step that is hit before the node is ready ends it there.
     if let Ok(mut node) = armed.try_start() {
-        let big = big_batch(payers.pop().unwrap(), hit);
+        let mut dealer = payers.pop().unwrap();
         std::thread::scope(|scope| {
             for payer in &mut payers {
                 scope.spawn(|| payer.pay(&node.api, &stop, &said));
             }
             scope.spawn(|| watch_tip(&node.api, &stop, &said));
-            scope.spawn(|| {
-                while node.api.try_post_batch(&big) {}
-            });
+            scope.spawn(|| while node.api.try_post_batch(&big_batch(&mut dealer)) {});
         });
         assert_eq!(node.wait(), None, "{step}@{hit}: the node should have been ended by its fail point");
     }
@@ -200,15 +198,16 @@ fn kill_at_step(data_dir: &Path, step: &str, hit: u32) {
     assert_verifies(data_dir);
 }
 
-/// Payments with long memos, together more than the 32 KiB above which bodies are written ahead.
-fn big_batch(mut payer: Payer, salt: u32) -> Vec<Vec<u8>> {
+/// The next payments with long memos, together more than the 32 KiB above which bodies are
+/// written ahead.
+fn big_batch(payer: &mut Payer) -> Vec<Vec<u8>> {
     let network = Params::dev().network_id();
-    let payments = |nonce: u64| {
-        let terms = Terms { nonce, memo: vec![u8::try_from(salt).unwrap(); 256], ..Terms::default() };
+    let from = payer.nonce;
+    payer.nonce += 120;
+    let payment = |nonce: u64| {
+        let terms = Terms { nonce, memo: vec![7; 256], ..Terms::default() };
         let payment = Payment { asset: AssetId::COINS, to: Address([7; 32]), amount: 1 };
         payer.account.pay(network, terms, vec![payment]).to_bytes()
     };
-    let batch = (payer.nonce..payer.nonce + 120).map(payments).collect();
-    payer.nonce += 120;
-    batch
+    (from..from + 120).map(payment).collect()
 }

@@ -8,15 +8,24 @@
 //! | `golden` | bytes and hashes of the ledger, frozen |
 //! | `generated` | generated chains are valid, and the same every time |
 //! | `scenarios` | the acceptance scenarios that need no running node |
+//! | `node_scenarios` | those that need one |
+//! | `payment` | a payment through the API, and every refusal of one |
+//! | `crash` | SIGKILL at random moments and at each step of a commit |
+//! | `tamper` | `verify --full` on tampered stores |
+//! | `tidy` | layers, purity, heads, the README's paths |
 //!
-//! Random tests print their seed and take it from `STEELYARD_SEED`. No test sleeps or looks at
-//! a clock. A premise that fails is a failed test, and a test that skips says so: unwrapping and
-//! printing are allowed.
+//! Random tests print their seed and take it from `STEELYARD_SEED`. No test judges by a clock;
+//! those of real processes wait for what they expect. A premise that fails is a failed test, and
+//! a test that skips says so: unwrapping and printing are allowed.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout)]
 
+mod crash;
 mod generated;
 mod golden;
+mod node_scenarios;
+mod payment;
 mod properties;
 mod rules;
 mod scenarios;
+mod tidy;
 mod vectors;

@@ -69,7 +69,7 @@ fn every_refusal_of_a_payment_has_its_rules_name() {
     forged_signature.authorization = stranger.pay(network, next(), coins(payer.address, COIN)).authorization;
     let mut truncated = pay(next(), coins(stranger.address, COIN));
     truncated.pop();
-    let no_payments = payer.act(network, next(), Action::Transfer { payments: List::default() }).to_bytes();
+    let no_payments = payer.act(network, next(), Action::Transfer { payments: List::new(Vec::new()).unwrap() }).to_bytes();
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("more than there is", pay(next(), coins(stranger.address, 1_000 * COIN)), "insufficient_funds"),
         ("a fee above the rest", pay(next().fee(999 * COIN), coins(stranger.address, 1)), "insufficient_funds"),

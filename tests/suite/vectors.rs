@@ -268,7 +268,6 @@ fn bip350() {
 
 /// 52 characters hold 260 bits: the last four of them are zero, or an address would have 16 texts.
 #[test]
-#[ignore = "address::parse does not look at the bits of padding yet"]
 fn an_address_has_one_text() {
     let text = "sy1qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qursdnvljk";
     let padded = "sy1qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qurswpc8qur3s9c20y";

@@ -48,6 +48,8 @@ pub fn parse(prefix: &str, text: &str) -> Result<Address, AddressError> {
     let bytes: Vec<u8> = checked.byte_iter().collect();
     let length = bytes.len();
     let bytes = bytes.try_into().map_err(|_| AddressError::WrongLength { got: length })?;
+    // 32 bytes leave 4 bits over, which must be zero: or an address would have 16 texts.
+    checked.validate_segwit_padding().map_err(|error| AddressError::NotBech32m(error.to_string()))?;
     Ok(Address(bytes))
 }
 

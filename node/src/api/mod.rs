@@ -49,6 +49,9 @@ const STOP_GRACE: Duration = Duration::from_millis(250);
 /// …and connections have so long to notice that they are closed.
 const CLOSE_GRACE: Duration = Duration::from_millis(100);
 
+// The node waits no longer than half a second for its server.
+const _: () = assert!(STOP_GRACE.as_millis() + CLOSE_GRACE.as_millis() < 500);
+
 /// What the routes need.
 #[derive(Clone)]
 pub struct ApiState {

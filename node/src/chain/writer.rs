@@ -24,10 +24,7 @@ use super::error::{Accepted, BlockError};
 use super::group::{Group, Reply};
 use super::index::{Entry, Number, Verdict};
 use super::view::{Shared, View};
-use crate::limits::{
-    CHECKPOINT_COMMITS, CHECKPOINT_RECORDS_LEAST, IDLE_MS, REFUSED_BLOCKS_MAX, REOPEN_BYTES,
-    REOPEN_BYTES_IDLE,
-};
+use crate::limits::{CHECKPOINT_COMMITS, CHECKPOINT_RECORDS_LEAST, IDLE_MS, REOPEN_BYTES, REOPEN_BYTES_IDLE};
 use crate::mempool::Admission;
 use crate::store::delta::Delta;
 use crate::store::log::LogRecord;
@@ -239,44 +236,6 @@ impl Writer {
         self.state = state;
         self.tip = number;
         Ok(())
-    }
-
-    /// Remembers a block as invalid, and all after it.
-    fn condemn(&mut self, guilty: Number, rule: &RuleError) {
-        let view = &mut *self.shared.write();
-        let reason = rule.name().to_owned();
-        let is_last = guilty + 1 == view.index.next_number();
-        if is_last && guilty >= view.visible {
-            // It has just arrived: nothing of it is kept but its id.
-            let id = view.index.get(guilty).id;
-            view.index.truncate(guilty);
-            if let Some((_, length)) = self.group.received.pop() {
-                self.group.bodies.truncate(self.group.bodies.len() - length as usize);
-            }
-            self.group.blocks.remove(&guilty);
-            if self.refused.len() == REFUSED_BLOCKS_MAX {
-                self.refused.remove(0);
-            }
-            self.refused.push((id, reason));
-            return;
-        }
-        let mut condemned = vec![guilty];
-        let after: Vec<(Number, Number)> = view
-            .index
-            .iter()
-            .skip(guilty as usize + 1)
-            .map(|(number, entry)| (number, entry.parent))
-            .collect();
-        condemned.extend(after.iter().fold(Vec::new(), |mut found, (number, parent)| {
-            if *parent == guilty || found.contains(parent) {
-                found.push(*number);
-            }
-            found
-        }));
-        for number in condemned {
-            view.index.get_mut(number).verdict = Verdict::Invalid { reason: reason.clone() };
-            self.group.invalid.push((number, reason.clone()));
-        }
     }
 
     /// One commit for everything staged, then publish, then answer.

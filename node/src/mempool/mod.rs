@@ -7,6 +7,8 @@
 mod checks;
 mod entry;
 mod error;
+mod revalidate;
+mod room;
 mod runs;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -15,17 +17,16 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use steelyard_core::consensus::transaction::CheckedTx;
-use steelyard_core::consensus::transition::{Overlay, apply};
+use steelyard_core::consensus::transition::Overlay;
 use steelyard_core::hash::{Address, AssetId, FullId, TxId};
 use steelyard_core::params::Params;
-use steelyard_core::state::{Key, StateRead};
+use steelyard_core::state::StateRead;
 
 pub use entry::{Entry, FeeRate};
 pub use error::PoolError;
 
-use self::checks::balance;
 use self::runs::Runs;
-use crate::limits::{MEMPOOL_BYTES_MAX, QUEUED_BYTES_MAX};
+use crate::limits::MEMPOOL_BYTES_MAX;
 
 /// What became of an admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,40 +171,6 @@ impl Mempool {
         admitted
     }
 
-    /// Evicts cheaper transactions, always the last of a sender, so that no nonce is left in the
-    /// air; never for one that is itself in the air. What counts is what a miner gets who takes
-    /// the transaction with all that must come before it.
-    fn make_room(&mut self, entry: &Entry, replaced: Option<&Entry>, next: u64) -> Result<(), PoolError> {
-        let freed_queue = replaced.filter(|old| old.queued).map_or(0, Entry::bytes);
-        if entry.queued && self.queued_bytes - freed_queue + entry.bytes() > QUEUED_BYTES_MAX {
-            return Err(PoolError::QueueFull { next });
-        }
-        let mut bytes = self.bytes + entry.bytes() - replaced.map_or(0, Entry::bytes);
-        let others = self.last.iter().filter(|(.., address)| *address != entry.sender());
-        let mut lasts = others.map(|(floor, arrival, address)| (*floor, *arrival, *address, 0)).peekable();
-        // Those that become the last of their sender when others go.
-        let mut uncovered = BTreeSet::new();
-        let mut evicted = Vec::new();
-        while bytes > self.bytes_max {
-            let is_uncovered = match (lasts.peek(), uncovered.first()) {
-                (Some(last), Some(uncovered)) => uncovered < last,
-                (last, _) => last.is_none(),
-            };
-            let cheapest = if is_uncovered { uncovered.pop_first() } else { lasts.next() };
-            let cheapest = cheapest.filter(|(floor, ..)| !entry.queued && *floor < entry.floor);
-            let (_, _, address, behind) = cheapest.ok_or(PoolError::Full)?;
-            let mut left = self.senders[&address].entries.values().rev().skip(behind);
-            let doomed = left.next().expect("as many are left as were not counted");
-            bytes -= doomed.bytes();
-            evicted.push(doomed.tx.id());
-            uncovered.extend(left.next().map(|entry| (entry.floor, entry.arrival, address, behind + 1)));
-        }
-        for id in evicted {
-            self.remove(&id);
-        }
-        Ok(())
-    }
-
     fn insert(&mut self, entry: Entry) {
         let (id, address, nonce) = (entry.tx.id(), entry.sender(), entry.nonce());
         self.arrivals += 1;
@@ -290,67 +257,6 @@ impl Mempool {
             self.senders.get(&address).and_then(|sender| sender.entries.last_key_value())
         {
             self.last.insert((entry.floor, entry.arrival, address));
-        }
-    }
-
-    /// Brings the pool in line with a new state: everybody whose records changed is looked at
-    /// again, and what has expired at height `next` goes.
-    pub fn revalidate(&mut self, state: &dyn StateRead, next: u64, changed: impl IntoIterator<Item = Key>) {
-        let mut senders = BTreeSet::new();
-        while let Some((_, id)) = self.expiries.first().copied().filter(|(expiry, _)| *expiry < next) {
-            senders.insert(self.remove(&id).expect("every expiry is of a pending transaction").sender());
-        }
-        senders.extend(changed.into_iter().filter_map(|key| match key {
-            Key::Account(address) | Key::Holding(address, _) => Some(address),
-            Key::Asset(_) => None,
-        }));
-        for address in senders {
-            self.revalidate_sender((state, next), address);
-        }
-    }
-
-    fn revalidate_sender(&mut self, (state, next): (&dyn StateRead, u64), address: Address) {
-        let (_, account_nonce) = Overlay::new(state).account(address);
-        let Some(sender) = self.senders.get(&address) else { return };
-        let used: Vec<TxId> = sender.entries.range(..account_nonce).map(|(_, entry)| entry.tx.id()).collect();
-        for id in used {
-            self.remove(&id);
-        }
-        // From the highest nonce down, so that what stays has no gap it did not have.
-        while let Some(sender) = self.senders.get(&address) {
-            let short =
-                sender.outflow.iter().any(|(asset, sum)| *sum > u128::from(balance(state, address, *asset)));
-            let Some((_, last)) = sender.entries.last_key_value().filter(|_| short) else { break };
-            let id = last.tx.id();
-            self.remove(&id);
-        }
-        self.drop_impossible((state, next), address, account_nonce);
-        let Some(sender) = self.senders.get_mut(&address) else { return };
-        let mut expected = account_nonce;
-        for (nonce, entry) in &mut sender.entries {
-            let queued = *nonce != expected;
-            match (entry.queued, queued) {
-                (false, true) => self.queued_bytes += entry.bytes(),
-                (true, false) => self.queued_bytes -= entry.bytes(),
-                _ => {}
-            }
-            entry.queued = queued;
-            expected += u64::from(!queued);
-        }
-    }
-
-    /// What is next in line and yet breaks a rule (of its asset, say) would hold up its sender's
-    /// others and keep its room without ever paying for it.
-    fn drop_impossible(
-        &mut self,
-        (state, next): (&dyn StateRead, u64),
-        address: Address,
-        account_nonce: u64,
-    ) {
-        let head = self.senders.get(&address).and_then(|sender| sender.entries.get(&account_nonce));
-        let broken = head.filter(|head| apply(&mut Overlay::new(state), next, &head.tx).is_err());
-        if let Some(id) = broken.map(|head| head.tx.id()) {
-            self.remove(&id);
         }
     }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use steelyard_core::hash::{FullId, NetworkId};
 use steelyard_migrations::VersionError;
+use steelyard_runtime::exit::CliError;
 use steelyard_runtime::failpoint;
 use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError};
 pub use steelyard_runtime::sled_door::{StoreError, VALUE_BYTES_MAX};
@@ -25,6 +26,8 @@ use self::schema::{META_NETWORK, SENTINELS, SPACES, Space, key, range, split};
 use crate::limits::SLED_CACHE_BYTES;
 use steelyard_core::state::Trie;
 
+/// Who holds a node's folder, in locks and messages.
+pub const PROGRAM: &str = "steelyard-node";
 /// Folder of the store inside the node's folder.
 pub const STORE_FOLDER: &str = "chain";
 
@@ -54,6 +57,18 @@ pub enum StoreOpenError {
         /// The one asked for.
         expected: NetworkId,
     },
+}
+
+impl From<StoreOpenError> for CliError {
+    fn from(error: StoreOpenError) -> Self {
+        match error {
+            StoreOpenError::Door(error) => error.into(),
+            StoreOpenError::Store(error) => error.into(),
+            StoreOpenError::Version(error) => Self::damaged("schema_version", error.to_string()),
+            StoreOpenError::OtherNetwork { .. } => Self::usage("other_network", error.to_string())
+                .with_hint("give another --data-dir, or the --network that this one was made for"),
+        }
+    }
 }
 
 /// What one commit writes.

@@ -13,7 +13,6 @@ use steelyard_runtime::exit::CliError;
 use steelyard_runtime::lock::LockError;
 
 use crate::chain::index::Entry;
-use crate::node::open_error;
 use crate::store::{StoreError, StoreOpenError};
 
 /// The first thing that is wrong.
@@ -139,7 +138,7 @@ impl From<Failure> for CliError {
                 Self::usage("no_store", message).with_hint("give the node's folder: --data-dir")
             }
             Failure::Held(error) => error.into(),
-            Failure::Open(error) => open_error(error),
+            Failure::Open(error) => error.into(),
             Failure::Store(error) => error.into(),
             Failure::Fault(_) => Self::damaged("stored_block", message)
                 .with_hint("the blocks before it are right; start anew in an empty --data-dir"),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use steelyard_core::consensus::block::Verdicts;
 use steelyard_core::consensus::transaction::{ShapedTx, shape};
 use steelyard_core::hash::{NetworkId, StateRoot};
-use steelyard_core::params::{Genesis, Params};
+use steelyard_core::params::{BLOCK_BYTES_LIMIT, Genesis, Params};
 use steelyard_core::state::Trie;
 use steelyard_core::types::body::Body;
 use steelyard_core::types::transaction::full_id;
@@ -24,9 +24,8 @@ pub use self::failure::{Failure, Fault, FaultyTx};
 use crate::chain::index::{Entry, Index};
 use crate::chain::view::Shared;
 use crate::mempool::Mempool;
-use crate::node::PROGRAM;
 use crate::store::schema::Space;
-use crate::store::{STORE_FOLDER, Store, StoreError, checkpoint, damaged};
+use crate::store::{PROGRAM, STORE_FOLDER, Store, StoreError, checkpoint, damaged};
 
 /// What was found in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -144,7 +143,8 @@ impl Source<'_> {
     /// A stored body, or in words why there is none.
     fn body(&self, entry: &Entry) -> Result<Body, Failure> {
         let Some(place) = &entry.body else { return Ok(Body::default()) };
-        let max = usize::try_from(self.params.block_bytes_max).unwrap_or(usize::MAX);
+        // Of any network's length: that this one allows less is a rule of the block.
+        let max = usize::try_from(BLOCK_BYTES_LIMIT).unwrap_or(usize::MAX);
         let bytes = match self.store.body(place) {
             Ok(bytes) => bytes,
             Err(StoreError::Damaged { reason }) => {

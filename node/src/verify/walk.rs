@@ -127,7 +127,6 @@ impl<'a> Walk<'a> {
     /// Judges a block as if it had just been received.
     fn receive(&mut self, header: &Header, place: BodyPlace, redo: &mut Redo) -> Result<Number, Failure> {
         let block = (header.id(), header.height);
-        let of_rule = |rule: RuleError| Failure::of_rule(block, None, &rule);
         if self.index.number(&block.0).is_some() {
             return Err(Failure::fault(
                 block,
@@ -145,10 +144,12 @@ impl<'a> Walk<'a> {
             _ => self.index.frontier(parent),
         };
         let of = self.index.get(parent);
+        // Where it stands, whatever it says.
+        let block = (block.0, of.header.height + 1);
         let history_root = history::root(&frontier);
         let context = Parent { header: &of.header, id: of.id, total_work: of.total_work, history_root };
-        let checked =
-            check_header(self.source.params, &context, header).map_err(|rule| of_rule(rule.into()))?;
+        let checked = check_header(self.source.params, &context, header)
+            .map_err(|rule| Failure::of_rule(block, None, &RuleError::from(rule)))?;
         let entry = Entry {
             header: *header,
             id: checked.id,

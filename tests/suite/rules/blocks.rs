@@ -126,6 +126,21 @@ fn blocks_at_the_limits_are_valid() {
     assert_eq!(narrow.balance(Account::numbered(50).address), narrow.params().reward);
 }
 
+/// To the byte: what fits is looked into, what is one byte longer is not.
+#[test]
+fn a_block_of_the_most_bytes_is_not_too_large() {
+    let dev = chain(|_| {});
+    let max = dev.params().block_bytes_max;
+    let mut block = dev.empty_draft();
+    block.body.items.push(vec![]);
+    let rubbish = usize::try_from(max).unwrap() - block.body.block_bytes();
+    block.body.items[1] = vec![0; rubbish];
+    let refused = dev.check_and_connect(&seal(block.clone())).unwrap_err();
+    assert_eq!(refused.name(), "malformed");
+    block.body.items[1].push(0);
+    assert_eq!(verdict(&dev, &seal(block)), BlockRule::Size { got: max + 1, max });
+}
+
 /// Only a wrong root may come from a liar on the way; all else is hashed into the header.
 #[test]
 fn a_wrong_body_is_its_senders_fault_and_all_else_the_blocks() {

@@ -132,6 +132,8 @@ pub fn apply(overlay: &mut Overlay<'_>, height: u64, tx: &CheckedTx) -> Result<(
     if body.nonce > nonce {
         return Err(TxRule::NonceGap { got: body.nonce, expected: nonce });
     }
+    // 2^64-1 transactions of one sender never come; but nothing here may wrap.
+    let following = nonce.checked_add(1).ok_or(TxRule::NonceUsed { got: nonce, expected: nonce })?;
     let payments: &[Payment] = match &body.action {
         Action::Transfer { payments } => payments,
         _ => &[],
@@ -143,7 +145,7 @@ pub fn apply(overlay: &mut Overlay<'_>, height: u64, tx: &CheckedTx) -> Result<(
         let left = u128::from(have).checked_sub(*need).and_then(|left| u64::try_from(left).ok());
         match (left, *asset == AssetId::COINS) {
             (Some(balance), true) => {
-                overlay.set(Key::Account(body.sender), Some(Record::Account { balance, nonce: nonce + 1 }));
+                overlay.set(Key::Account(body.sender), Some(Record::Account { balance, nonce: following }));
             }
             (Some(amount), false) => overlay.set_holding(body.sender, *asset, amount),
             (None, true) => return Err(TxRule::InsufficientFunds { have, need: *need }),

@@ -217,7 +217,9 @@ fn holdings_are_those_of_the_address_in_order() {
     let strangers = [Address::ZERO, Address([9; 32])];
     for address in (0..60).map(|number| Address(Random(number).bytes())).chain(strangers) {
         let of_address = |(key, record): (Key, &Record)| match (key, record) {
-            (Key::Holding(owner, asset), Record::Holding { amount }) if owner == address => Some((asset, *amount)),
+            (Key::Holding(owner, asset), Record::Holding { amount }) if owner == address => {
+                Some((asset, *amount))
+            }
             _ => None,
         };
         let expected: Vec<_> = trie.iter().filter_map(of_address).collect();

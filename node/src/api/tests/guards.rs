@@ -137,8 +137,11 @@ const STUCK: &str = "POST /api/v1/tx HTTP/1.1\r\nHost: localhost\r\n\
 async fn more_requests_than_the_bound_are_told_to_come_back() {
     let stage = Stage::new();
     let served = Served::new(&stage).await;
-    let stuck: Vec<TcpStream> = (0..API_REQUESTS_MAX).map(|_| served.say(STUCK)).collect();
-    while served.get("/api/v1/status") != 503 {}
+    let mut stuck: Vec<TcpStream> = (0..API_REQUESTS_MAX).map(|_| served.say(STUCK)).collect();
+    // The question takes a place too, for a moment, and one that is stuck may be refused for it.
+    while served.get("/api/v1/status") != 503 {
+        stuck.push(served.say(STUCK));
+    }
     assert_eq!(served.get("/livez"), 200, "health is told even then");
     drop(stuck);
     while served.get("/api/v1/status") != 200 {}
@@ -156,7 +159,8 @@ async fn it_ends_soon_whatever_clients_hold_open() {
 
     served.shutdown.cancel();
 
-    let ended = tokio::time::timeout(Duration::from_millis(500), served.server).await;
+    // The bound itself is asserted beside its constants; here a busy machine may take longer.
+    let ended = tokio::time::timeout(Duration::from_secs(5), served.server).await;
     assert!(ended.expect("it ends in time").unwrap().is_ok());
     // Nothing of the node is held by a client that stays: all connections are closed.
     for mut stream in [silent, half, idle] {

@@ -185,3 +185,31 @@ fn a_store_of_another_network_is_refused_and_left_alone() {
     assert_eq!((found, expected), (maker.network, other));
     assert!(!Node::open(&maker.params, dir).unwrap().rebuilt);
 }
+
+/// A log that is readable and cannot be true.
+#[test]
+fn a_log_that_contradicts_itself_is_damage() {
+    use crate::store::log::LogRecord;
+    let (maker, ids, dir) = stored();
+    let second = maker.block(ids[2]).header;
+    type Lie = fn(&mut LogRecord, steelyard_core::types::header::Header);
+    let lies: [(&str, Lie); 3] = [
+        ("takes back more", |log, _| log.disconnected = u32::MAX),
+        ("again", |log, second| log.received[0].0 = second),
+        ("not stored", |log, _| log.connected[0].0[0] ^= 1),
+    ];
+    for (words, lie) in lies {
+        let mut honest = Vec::new();
+        tamper(&maker.params, &dir, (Space::Log, 5, 0), |value| {
+            honest = value.unwrap();
+            let mut log = LogRecord::from_bytes(&honest[8..]).unwrap();
+            lie(&mut log, second);
+            let bytes = log.to_bytes();
+            Some([&(bytes.len() as u64).to_le_bytes()[..], &bytes].concat())
+        });
+        let error = Node::open(&maker.params, Arc::clone(&dir)).err().unwrap().to_string();
+        assert!(error.contains(words), "{error}");
+        tamper(&maker.params, &dir, (Space::Log, 5, 0), |_| Some(honest));
+    }
+    assert!(!Node::open(&maker.params, dir).unwrap().rebuilt);
+}

@@ -1,8 +1,10 @@
-//! From one branch to another: on a snapshot, whole or not at all. Must not know commits.
+//! From one branch to another: on a snapshot, whole or not at all; and what is remembered of a
+//! branch that cannot be connected. Must not know commits.
 
 use std::collections::{BTreeMap, HashSet};
 
 use steelyard_core::consensus::block::CheckedBlock;
+use steelyard_core::consensus::error::RuleError;
 use steelyard_core::consensus::transition::{Change, connect_block, disconnect_changes};
 use steelyard_core::state::{Key, Record, Trie};
 
@@ -10,6 +12,7 @@ use super::{Obstacle, Writer};
 use crate::chain::check::load_block;
 use crate::chain::error::LoadError;
 use crate::chain::index::{Number, Verdict};
+use crate::limits::REFUSED_BLOCKS_MAX;
 use crate::mempool::Admission;
 use crate::store::{StoreError, damaged};
 
@@ -128,6 +131,44 @@ impl Writer {
             LoadError::Store(error) => error,
             rule @ LoadError::Rule { .. } => damaged(rule.to_string()),
         })
+    }
+
+    /// Remembers a block as invalid, and all after it.
+    pub(super) fn condemn(&mut self, guilty: Number, rule: &RuleError) {
+        let view = &mut *self.shared.write();
+        let reason = rule.name().to_owned();
+        let is_last = guilty + 1 == view.index.next_number();
+        if is_last && guilty >= view.visible {
+            // It has just arrived: nothing of it is kept but its id.
+            let id = view.index.get(guilty).id;
+            view.index.truncate(guilty);
+            if let Some((_, length)) = self.group.received.pop() {
+                self.group.bodies.truncate(self.group.bodies.len() - length as usize);
+            }
+            self.group.blocks.remove(&guilty);
+            if self.refused.len() == REFUSED_BLOCKS_MAX {
+                self.refused.remove(0);
+            }
+            self.refused.push((id, reason));
+            return;
+        }
+        let mut condemned = vec![guilty];
+        let after: Vec<(Number, Number)> = view
+            .index
+            .iter()
+            .skip(guilty as usize + 1)
+            .map(|(number, entry)| (number, entry.parent))
+            .collect();
+        condemned.extend(after.iter().fold(Vec::new(), |mut found, (number, parent)| {
+            if *parent == guilty || found.contains(parent) {
+                found.push(*number);
+            }
+            found
+        }));
+        for number in condemned {
+            view.index.get_mut(number).verdict = Verdict::Invalid { reason: reason.clone() };
+            self.group.invalid.push((number, reason.clone()));
+        }
     }
 
     /// Goes to the best of the branches that are left, if it has more work than the tip.

@@ -19,6 +19,7 @@ use super::*;
 use crate::chain::tests::maker::{account, act, params};
 use crate::limits::SENDER_NONCES_MAX;
 use steelyard_core::consensus::error::TxRule;
+use steelyard_core::consensus::transition::apply;
 
 /// Checks everything that the pool keeps twice, and what must hold against the state.
 pub fn assert_sound(pool: &Mempool, state: &Trie) {

@@ -1,0 +1,74 @@
+//! The pool after a block: what it confirmed, uncovered, let expire or made impossible goes. Must
+//! not know blocks, only the state after them.
+
+use std::collections::BTreeSet;
+
+use steelyard_core::consensus::transition::{Overlay, apply};
+use steelyard_core::hash::{Address, TxId};
+use steelyard_core::state::{Key, StateRead};
+
+use super::Mempool;
+use super::checks::balance;
+
+impl Mempool {
+    /// Brings the pool in line with a new state: everybody whose records changed is looked at
+    /// again, and what has expired at height `next` goes.
+    pub fn revalidate(&mut self, state: &dyn StateRead, next: u64, changed: impl IntoIterator<Item = Key>) {
+        let mut senders = BTreeSet::new();
+        while let Some((_, id)) = self.expiries.first().copied().filter(|(expiry, _)| *expiry < next) {
+            senders.insert(self.remove(&id).expect("every expiry is of a pending transaction").sender());
+        }
+        senders.extend(changed.into_iter().filter_map(|key| match key {
+            Key::Account(address) | Key::Holding(address, _) => Some(address),
+            Key::Asset(_) => None,
+        }));
+        for address in senders {
+            self.revalidate_sender((state, next), address);
+        }
+    }
+
+    pub(super) fn revalidate_sender(&mut self, (state, next): (&dyn StateRead, u64), address: Address) {
+        let (_, account_nonce) = Overlay::new(state).account(address);
+        let Some(sender) = self.senders.get(&address) else { return };
+        let used: Vec<TxId> = sender.entries.range(..account_nonce).map(|(_, entry)| entry.tx.id()).collect();
+        for id in used {
+            self.remove(&id);
+        }
+        // From the highest nonce down, so that what stays has no gap it did not have.
+        while let Some(sender) = self.senders.get(&address) {
+            let short =
+                sender.outflow.iter().any(|(asset, sum)| *sum > u128::from(balance(state, address, *asset)));
+            let Some((_, last)) = sender.entries.last_key_value().filter(|_| short) else { break };
+            let id = last.tx.id();
+            self.remove(&id);
+        }
+        self.drop_impossible((state, next), address, account_nonce);
+        let Some(sender) = self.senders.get_mut(&address) else { return };
+        let mut expected = account_nonce;
+        for (nonce, entry) in &mut sender.entries {
+            let queued = *nonce != expected;
+            match (entry.queued, queued) {
+                (false, true) => self.queued_bytes += entry.bytes(),
+                (true, false) => self.queued_bytes -= entry.bytes(),
+                _ => {}
+            }
+            entry.queued = queued;
+            expected += u64::from(!queued);
+        }
+    }
+
+    /// What is next in line and yet breaks a rule (of its asset, say) would hold up its sender's
+    /// others and keep its room without ever paying for it.
+    fn drop_impossible(
+        &mut self,
+        (state, next): (&dyn StateRead, u64),
+        address: Address,
+        account_nonce: u64,
+    ) {
+        let head = self.senders.get(&address).and_then(|sender| sender.entries.get(&account_nonce));
+        let broken = head.filter(|head| apply(&mut Overlay::new(state), next, &head.tx).is_err());
+        if let Some(id) = broken.map(|head| head.tx.id()) {
+            self.remove(&id);
+        }
+    }
+}

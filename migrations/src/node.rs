@@ -45,7 +45,9 @@ mod tests {
         let door = Door::open(dir.path(), DoorOptions { cache_bytes: 1 << 20 }).unwrap();
         assert!(is_new(&door).unwrap());
         assert_eq!(check(&door), Err(VersionError::Unreadable));
-        for (found, expected) in [(VERSION, Ok(())), (7, Err(VersionError::Other { found: 7, expected: VERSION }))] {
+        for (found, expected) in
+            [(VERSION, Ok(())), (7, Err(VersionError::Other { found: 7, expected: VERSION }))]
+        {
             let mut batch = Batch::new();
             batch.put(VERSION_KEY, u32::to_le_bytes(found));
             door.commit(batch).unwrap();

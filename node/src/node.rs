@@ -202,7 +202,9 @@ pub fn load_error(error: LoadError) -> CliError {
 async fn listen(address: SocketAddr) -> Result<TcpListener, CliError> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => CliError::in_use("port_in_use", format!("{address} is in use"))
-            .with_hint("another node may run there: steelyard-node status; or take a free port: --api 127.0.0.1:0"),
+            .with_hint(
+                "another node may run there: steelyard-node status; or take a free port: --api 127.0.0.1:0",
+            ),
         _ => CliError::usage("listen", format!("cannot listen on {address}: {error}")),
     })
 }

@@ -18,7 +18,11 @@ pub fn node_program() -> PathBuf {
     let own = std::env::current_exe().expect("this program has a path");
     let folder = own.ancestors().nth(2).expect("tests run from target/<profile>/deps");
     let program = folder.join("steelyard-node");
-    assert!(program.exists(), "{} is missing: run `cargo test --workspace`, which builds it", program.display());
+    assert!(
+        program.exists(),
+        "{} is missing: run `cargo test --workspace`, which builds it",
+        program.display()
+    );
     program
 }
 
@@ -26,7 +30,8 @@ pub fn node_program() -> PathBuf {
 #[must_use]
 pub fn node_command(args: &[&str]) -> Command {
     let mut command = Command::new(node_program());
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("STEELYARD_")) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("STEELYARD_"))
+    {
         command.env_remove(name);
     }
     command.args(args).stdin(Stdio::null());
@@ -100,7 +105,8 @@ impl Launch {
         let mut child = command.spawn().expect("the program starts");
         loop {
             if let Ok(bytes) = std::fs::read(&ready_file) {
-                let ready: Value = serde_json::from_slice(&bytes).expect("the ready file is JSON, written whole");
+                let ready: Value =
+                    serde_json::from_slice(&bytes).expect("the ready file is JSON, written whole");
                 let api = Api::new(ready["api"].as_str().expect("an address"));
                 return Ok(Node { child, ready, api, ready_in: started.elapsed() });
             }
@@ -199,10 +205,8 @@ impl Api {
     /// The API at `address`.
     #[must_use]
     pub fn new(address: &str) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            .build();
+        let config =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
         Self { base: format!("http://{address}"), agent: config.into() }
     }
 
@@ -221,7 +225,8 @@ impl Api {
     /// GET of a path of the server.
     #[must_use]
     pub fn get_root(&self, path: &str) -> Answer {
-        answer(self.agent.get(format!("{}{path}", self.base)).call()).unwrap_or_else(|| panic!("no answer to {path}"))
+        answer(self.agent.get(format!("{}{path}", self.base)).call())
+            .unwrap_or_else(|| panic!("no answer to {path}"))
     }
 
     /// POST of a transaction's bytes; `None` when nobody answers.

@@ -65,7 +65,8 @@ impl Payer {
 fn watch_tip(api: &Api, stop: &AtomicBool, said: &Mutex<Acknowledged>) {
     while !stop.load(Ordering::Relaxed) {
         let Some(answer) = api.try_get("/blocks/tip").filter(|answer| answer.status == 200) else { return };
-        let (height, id) = (answer.json["height"].as_u64().unwrap(), answer.json["id"].as_str().unwrap().to_owned());
+        let (height, id) =
+            (answer.json["height"].as_u64().unwrap(), answer.json["id"].as_str().unwrap().to_owned());
         said.lock().unwrap().blocks.insert(height, id);
     }
 }
@@ -83,7 +84,15 @@ fn assert_kept(node: &Node, said: &Acknowledged, (blocks_from, txs_from): (u64, 
 }
 
 fn assert_verifies(data_dir: &Path) {
-    let output = run_node(&["verify", "--full", "--json", "--network", "dev", "--data-dir", data_dir.to_str().unwrap()]);
+    let output = run_node(&[
+        "verify",
+        "--full",
+        "--json",
+        "--network",
+        "dev",
+        "--data-dir",
+        data_dir.to_str().unwrap(),
+    ]);
     assert!(output.status.success(), "verify --full: {}", String::from_utf8_lossy(&output.stdout));
 }
 

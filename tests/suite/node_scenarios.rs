@@ -76,12 +76,16 @@ fn scenario_06_a_block_holds_the_dearest_and_the_rest_follow() {
     let node = InProcess::open(&params, folder.path());
     let txs = payments(&params, &accounts);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let verdicts = runtime.block_on(node.chain.submit_txs(txs.iter().map(|tx| checked(&params, tx)).collect()));
+    let verdicts =
+        runtime.block_on(node.chain.submit_txs(txs.iter().map(|tx| checked(&params, tx)).collect()));
     assert!(verdicts.unwrap().iter().all(Result::is_ok));
     let mut left = txs.clone();
     for expected_count in [32, 32, 32, 4] {
-        let mined: Vec<Transaction> =
-            node.mine(accounts[0].address).iter().map(|bytes| Transaction::from_bytes(bytes).unwrap()).collect();
+        let mined: Vec<Transaction> = node
+            .mine(accounts[0].address)
+            .iter()
+            .map(|bytes| Transaction::from_bytes(bytes).unwrap())
+            .collect();
         assert_eq!(mined.len(), expected_count);
         assert_eq!(mined, dearest(&left, expected_count));
         left.retain(|tx| !mined.contains(tx));

@@ -31,7 +31,10 @@ fn a_payment_is_posted_mined_confirmed_and_seen() {
     let (payer, receiver) = (Account::dev(1), Account::numbered(1));
     let tx = payer.pay(network, Terms::of_nonce(0).fee(5_000), coins(receiver.address, 150_000_000));
     let posted = node.api.submit(&tx.to_bytes());
-    assert_eq!((posted.status, posted.json["id"].as_str().unwrap()), (200, tx.body.id().to_string().as_str()));
+    assert_eq!(
+        (posted.status, posted.json["id"].as_str().unwrap()),
+        (200, tx.body.id().to_string().as_str())
+    );
     let path = format!("/tx/{}", tx.body.id());
     let seen = node.api.wait_for(&path, |answer| answer.json["status"] == "confirmed");
     assert!(seen.json["confirmations"].as_u64().unwrap() >= 1);
@@ -69,26 +72,43 @@ fn every_refusal_of_a_payment_has_its_rules_name() {
     forged_signature.authorization = stranger.pay(network, next(), coins(payer.address, COIN)).authorization;
     let mut truncated = pay(next(), coins(stranger.address, COIN));
     truncated.pop();
-    let no_payments = payer.act(network, next(), Action::Transfer { payments: List::new(Vec::new()).unwrap() }).to_bytes();
+    let no_payments =
+        payer.act(network, next(), Action::Transfer { payments: List::new(Vec::new()).unwrap() }).to_bytes();
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("more than there is", pay(next(), coins(stranger.address, 1_000 * COIN)), "insufficient_funds"),
-        ("a fee above the rest", pay(next().fee(999 * COIN), coins(stranger.address, 1)), "insufficient_funds"),
+        (
+            "a fee above the rest",
+            pay(next().fee(999 * COIN), coins(stranger.address, 1)),
+            "insufficient_funds",
+        ),
         ("sums past u64", pay(next().fee(u64::MAX), coins(stranger.address, u64::MAX)), "insufficient_funds"),
         ("a used nonce", pay(Terms::of_nonce(0), coins(stranger.address, 1)), "nonce_used"),
         ("a far nonce", pay(Terms::of_nonce(1 << 40), coins(stranger.address, 1)), "nonce_gap"),
         ("an amount changed after signing", edited(&|body| body.fee += 1), "invalid_signature"),
-        ("another network", payer.pay_bytes(NetworkId([7; 32]), next(), coins(stranger.address, 1)), "wrong_network"),
+        (
+            "another network",
+            payer.pay_bytes(NetworkId([7; 32]), next(), coins(stranger.address, 1)),
+            "wrong_network",
+        ),
         ("an expiry that has passed", pay(next().expiry(1), coins(stranger.address, 1)), "expired"),
         ("an amount of zero", pay(next(), coins(stranger.address, 0)), "zero_amount"),
         ("nobody paid", no_payments, "no_payments"),
-        ("a sender whose policy is another", edited(&|body| body.sender = Account::dev(3).address), "wrong_sender"),
+        (
+            "a sender whose policy is another",
+            edited(&|body| body.sender = Account::dev(3).address),
+            "wrong_sender",
+        ),
         ("a stranger's authorization", forged_signature.to_bytes(), "wrong_sender"),
         ("a byte short", truncated, "malformed"),
         ("rubbish", vec![0x80, 4, b']', b'.'], "malformed"),
-        ("an asset one has nothing of", {
-            let payment = Payment { asset: AssetId([1; 32]), to: stranger.address, amount: 1 };
-            pay(next(), vec![payment])
-        }, "insufficient_asset"),
+        (
+            "an asset one has nothing of",
+            {
+                let payment = Payment { asset: AssetId([1; 32]), to: stranger.address, amount: 1 };
+                pay(next(), vec![payment])
+            },
+            "insufficient_asset",
+        ),
     ];
     for (what, bytes, code) in cases {
         let answer = node.api.submit(&bytes);

@@ -67,7 +67,10 @@ mod tests {
         assert!(matches!(parse("tsy", &text), Err(AddressError::WrongPrefix { .. })));
         let mut wrong = text.clone().into_bytes();
         wrong[10] = if wrong[10] == b'q' { b'p' } else { b'q' };
-        assert!(matches!(parse("dsy", std::str::from_utf8(&wrong).unwrap()), Err(AddressError::NotBech32m(_))));
+        assert!(matches!(
+            parse("dsy", std::str::from_utf8(&wrong).unwrap()),
+            Err(AddressError::NotBech32m(_))
+        ));
         let short = bech32::encode::<Bech32m>(Hrp::parse("dsy").unwrap(), &[1; 20]).unwrap();
         assert_eq!(parse("dsy", &short), Err(AddressError::WrongLength { got: 20 }));
     }

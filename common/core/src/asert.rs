@@ -66,7 +66,13 @@ mod tests {
 
     fn anchor() -> Anchor {
         let limit = from_bits(0x207f_ffff).unwrap();
-        Anchor { target: limit >> 20, spacing: 30_000, half_life: 8_640_000, floor: U256::one() << 160, limit }
+        Anchor {
+            target: limit >> 20,
+            spacing: 30_000,
+            half_life: 8_640_000,
+            floor: U256::one() << 160,
+            limit,
+        }
     }
 
     #[test]

@@ -91,8 +91,12 @@ pub fn decode<T: Encode + Decode<()>>(bytes: &[u8], max: usize) -> Result<T, Dec
 fn typed(refusal: Refusal) -> DecodeError {
     match refusal {
         Refusal::UnexpectedEnd { .. } => DecodeError::Truncated,
-        Refusal::ArrayLengthMismatch { required, found } => DecodeError::TooManyItems { got: found, max: required },
-        Refusal::UnexpectedVariant { type_name, found, .. } => DecodeError::UnknownTag { kind: type_name, tag: found },
+        Refusal::ArrayLengthMismatch { required, found } => {
+            DecodeError::TooManyItems { got: found, max: required }
+        }
+        Refusal::UnexpectedVariant { type_name, found, .. } => {
+            DecodeError::UnknownTag { kind: type_name, tag: found }
+        }
         _ => DecodeError::Malformed,
     }
 }
@@ -209,7 +213,10 @@ mod tests {
     #[test]
     fn a_claimed_count_allocates_nothing() {
         let mut bytes = u64::MAX.to_le_bytes().to_vec();
-        assert!(matches!(decode::<List<[u8; 32], 4>>(&bytes, 100), Err(DecodeError::TooManyItems { max: 4, .. })));
+        assert!(matches!(
+            decode::<List<[u8; 32], 4>>(&bytes, 100),
+            Err(DecodeError::TooManyItems { max: 4, .. })
+        ));
         bytes[..8].copy_from_slice(&(1u64 << 40).to_le_bytes());
         assert_eq!(decode::<List<[u8; 32], { 1 << 50 }>>(&bytes, 100), Err(DecodeError::Truncated));
     }

@@ -76,9 +76,8 @@ const TAGS: [(Domain, &str); 17] = [
 const BLOCK_BYTES: usize = 64;
 
 /// SHA-256's initial state (FIPS 180-4 section 5.3.3).
-pub(crate) const SHA256_INITIAL: [u32; 8] = [
-    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
-];
+pub(crate) const SHA256_INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// The state of SHA-256 after the tag's 64-byte block, once per domain.
 static MIDSTATES: LazyLock<[[u32; 8]; TAGS.len()]> = LazyLock::new(|| {

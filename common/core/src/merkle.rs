@@ -85,7 +85,9 @@ impl<N: Join> Levels<N> {
         self.levels[0].push(leaf);
         for level in 1..=completed {
             let below = &self.levels[level - 1];
-            let [.., left, right] = below.as_slice() else { unreachable!("the level below has just become even") };
+            let [.., left, right] = below.as_slice() else {
+                unreachable!("the level below has just become even")
+            };
             let node = N::join(left, right);
             if self.levels.len() == level {
                 self.levels.push(Vec::new());
@@ -238,15 +240,15 @@ mod tests {
         all.iter().cloned().for_each(|leaf| levels.push(leaf));
         for count in 1..=40 {
             let top = reference(&all[..count]);
-            for place in 0..count {
-                let path = levels.path(place as u64, count as u64).unwrap();
-                let found = top_of_path(&all[place], place as u64, count as u64, &path);
+            for (place, leaf) in (0..).zip(&all[..count]) {
+                let path = levels.path(place, count as u64).unwrap();
+                let found = top_of_path(leaf, place, count as u64, &path);
                 assert_eq!(found.as_ref(), Some(&top));
                 if !path.is_empty() {
-                    assert_eq!(top_of_path(&all[place], place as u64, count as u64, &path[1..]), None);
+                    assert_eq!(top_of_path(leaf, place, count as u64, &path[1..]), None);
                 }
                 let longer = [path, vec![Text("x".into())]].concat();
-                assert_eq!(top_of_path(&all[place], place as u64, count as u64, &longer), None);
+                assert_eq!(top_of_path(leaf, place, count as u64, &longer), None);
             }
         }
         assert_eq!(levels.path(40, 40), None);

@@ -117,7 +117,10 @@ impl Params {
         if self.name.is_empty() || self.name.len() > 32 || !self.name.bytes().all(label) {
             return refuse("name", "1 to 32 of a-z, 0-9 and the hyphen");
         }
-        if self.prefix.is_empty() || self.prefix.len() > 10 || !self.prefix.bytes().all(|b| b.is_ascii_lowercase()) {
+        if self.prefix.is_empty()
+            || self.prefix.len() > 10
+            || !self.prefix.bytes().all(|b| b.is_ascii_lowercase())
+        {
             return refuse("prefix", "1 to 10 lower-case letters");
         }
         if self.spacing == 0 || self.spacing > SPACING_MS_MAX {
@@ -139,7 +142,8 @@ impl Params {
 
     fn check_bits(&self) -> Result<(), ParamsError> {
         let target = |parameter, bits| {
-            let target = from_bits(bits).map_err(|error| ParamsError { parameter, reason: error.to_string() })?;
+            let target =
+                from_bits(bits).map_err(|error| ParamsError { parameter, reason: error.to_string() })?;
             let floor = U256::one() << TARGET_FLOOR_SHIFT;
             if bits > LIMIT_BITS_MAX || target < floor {
                 let reason = "a target from 2^160 to that of 0x207fffff is needed".to_owned();
@@ -189,7 +193,9 @@ impl Params {
         let mut records: Vec<_> = self
             .allocations
             .iter()
-            .map(|(address, balance)| (Key::Account(*address), Record::Account { balance: *balance, nonce: 0 }))
+            .map(|(address, balance)| {
+                (Key::Account(*address), Record::Account { balance: *balance, nonce: 0 })
+            })
             .collect();
         records.sort_by_cached_key(|(key, _)| key.path());
         let state = Trie::from_sorted(records).expect("sorted, and addresses differ");
@@ -257,7 +263,8 @@ impl Params {
     /// coins whose words are published.
     #[must_use]
     pub fn dev() -> Self {
-        let mut allocations: Vec<_> = dev_addresses().into_iter().map(|address| (address, 1_000 * COIN)).collect();
+        let mut allocations: Vec<_> =
+            dev_addresses().into_iter().map(|address| (address, 1_000 * COIN)).collect();
         allocations.sort();
         Self {
             name: "dev".into(),
@@ -374,7 +381,8 @@ mod tests {
 
     #[test]
     fn each_bound_is_checked_under_its_name() {
-        let broken: [(&str, fn(&mut Params)); 14] = [
+        type Break = fn(&mut Params);
+        let broken: [(&str, Break); 14] = [
             ("name", |p| p.name = "A".into()),
             ("prefix", |p| p.prefix = "sy1".into()),
             ("spacing", |p| p.spacing = 0),

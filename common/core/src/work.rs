@@ -30,7 +30,8 @@ pub fn from_bits(bits: u32) -> Result<U256, NotCanonical> {
     if bits & 0x0080_0000 != 0 || exponent > 32 {
         return Err(NotCanonical(bits));
     }
-    let target = if exponent <= 3 { mantissa >> (8 * (3 - exponent)) } else { mantissa << (8 * (exponent - 3)) };
+    let target =
+        if exponent <= 3 { mantissa >> (8 * (3 - exponent)) } else { mantissa << (8 * (exponent - 3)) };
     if target.is_zero() || to_bits(target) != bits {
         return Err(NotCanonical(bits));
     }

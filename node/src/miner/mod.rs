@@ -71,7 +71,10 @@ impl MinerStatus {
 ///
 /// # Errors
 /// The machine has no thread left.
-pub fn start(chain: &Chain, config: &MinerConfig) -> std::io::Result<(Arc<MinerStatus>, Vec<JoinHandle<()>>)> {
+pub fn start(
+    chain: &Chain,
+    config: &MinerConfig,
+) -> std::io::Result<(Arc<MinerStatus>, Vec<JoinHandle<()>>)> {
     let status = Arc::new(MinerStatus::default());
     // Without difficulty every thread would find a block at once, and all but one in vain.
     let count = if chain.shared.params.is_paced() { 1 } else { config.threads.max(1) };

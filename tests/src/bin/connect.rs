@@ -49,7 +49,12 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Connects all blocks; gives some of their payments.
-fn connect(node: &InProcess, params: &Params, dir: &std::path::Path, group: usize) -> anyhow::Result<Vec<Vec<u8>>> {
+fn connect(
+    node: &InProcess,
+    params: &Params,
+    dir: &std::path::Path,
+    group: usize,
+) -> anyhow::Result<Vec<Vec<u8>>> {
     let (mut blocks, mut payments, mut sample) = (0, 0, Vec::new());
     let mut waiting = Vec::new();
     let watch = Stopwatch::start();

@@ -38,7 +38,11 @@ pub struct CheckedHeader {
 ///
 /// # Errors
 /// The first [`HeaderRule`] that is broken.
-pub fn check_header(params: &Params, parent: &Parent<'_>, header: &Header) -> Result<CheckedHeader, HeaderRule> {
+pub fn check_header(
+    params: &Params,
+    parent: &Parent<'_>,
+    header: &Header,
+) -> Result<CheckedHeader, HeaderRule> {
     let (got, expected) = (header, expected_child(params, parent));
     if got.version != expected.version {
         return Err(HeaderRule::Version { got: got.version, expected: expected.version });

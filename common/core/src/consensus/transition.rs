@@ -62,7 +62,11 @@ impl ConnectedBlock {
 /// # Errors
 /// The first rule that is broken: transactions in block order, new records, the coinbase's
 /// amount, the state root.
-pub fn connect_block(params: &Params, state: &Trie, block: CheckedBlock) -> Result<ConnectedBlock, RuleError> {
+pub fn connect_block(
+    params: &Params,
+    state: &Trie,
+    block: CheckedBlock,
+) -> Result<ConnectedBlock, RuleError> {
     let height = block.header().header.height;
     let mut overlay = Overlay::new(state);
     let mut fees: u64 = 0;

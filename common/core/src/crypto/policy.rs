@@ -136,7 +136,9 @@ impl Encode for UncheckedPolicy {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeRefusal> {
         TAG_THRESHOLD.encode(encoder)?;
         self.threshold.encode(encoder)?;
-        u8::try_from(self.keys.len()).expect("at most KEYS_MAX by both ways of making one").encode(encoder)?;
+        u8::try_from(self.keys.len())
+            .expect("at most KEYS_MAX by both ways of making one")
+            .encode(encoder)?;
         self.keys.iter().try_for_each(|key| key.encode(encoder))
     }
 }

@@ -57,6 +57,16 @@ pub const API_BODY_BYTES_MAX: usize = 2 * BLOCK_BYTES_LIMIT as usize + 64 * 1024
 pub const API_TX_BODY_BYTES_MAX: usize = 2 * TX_BYTES_MAX + 1_024;
 /// Items of one page of a list.
 pub const API_PAGE_MAX: u64 = 100;
+/// Transactions of one batch.
+pub const API_BATCH_TXS_MAX: usize = 1_000;
+/// Batches in progress at once: each may have a body of many megabytes. Full: 503.
+pub const API_BATCHES_MAX: usize = 4;
+/// Blocking work of the API at once: reads of bodies, walks over the pool. Full: requests wait.
+pub const API_WORKERS_MAX: usize = 8;
+/// Assets listed of one address: anybody may pay anybody dust of any number of them.
+pub const API_ASSETS_MAX: usize = 1_000;
+/// Connections at once: each may rest between its requests. Full: the next one waits to be accepted.
+pub const API_CONNECTIONS_MAX: usize = 2 * API_REQUESTS_MAX;
 /// Requests in progress at once. Full: 503.
 pub const API_REQUESTS_MAX: usize = 256;
 /// A request takes no longer, in ms.

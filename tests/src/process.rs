@@ -242,6 +242,12 @@ impl Api {
         self.try_submit(tx).expect("the node answers")
     }
 
+    /// POST of nothing; `None` when nobody answers.
+    #[must_use]
+    pub fn try_post_empty(&self, path: &str) -> Option<Answer> {
+        answer(self.agent.post(format!("{}/api/v1{path}", self.base)).send_empty())
+    }
+
     /// POST of many transactions at once; whether anybody answered.
     #[must_use]
     pub fn try_post_batch(&self, txs: &[Vec<u8>]) -> bool {

@@ -13,7 +13,7 @@ use steelyard_node::limits::MINER_BATCH_TRIES;
 use steelyard_node::miner::{self, MinerConfig};
 use steelyard_tests::accounts::{Account, Terms};
 use steelyard_tests::inprocess::InProcess;
-use steelyard_tests::process::{Launch, Node};
+use steelyard_tests::process::{Launch, Node, run_node};
 use steelyard_tests::random::Random;
 
 fn height(node: &Node) -> u64 {
@@ -165,6 +165,29 @@ fn scenario_08_a_mining_node_builds_on_the_foreign_block() {
     let view = node.chain.shared.read();
     assert_eq!(view.active(1).unwrap().id, foreign_id);
     assert!(status.blocks() >= 2);
+}
+
+#[test]
+fn verify_asks_the_node_that_holds_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("node");
+    let mut node = Launch::dev(&data_dir, &[]).start();
+    node.api.wait_for("/status", |answer| answer.json["height"].as_u64() >= Some(1));
+    let verify = |flags: &[&str]| {
+        let args = ["verify", "--json", "--data-dir", data_dir.to_str().unwrap()];
+        let output = run_node(&[&args[..], flags].concat());
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), report)
+    };
+    for flags in [&[][..], &["--full"]] {
+        let (code, report) = verify(flags);
+        assert_eq!(code, Some(0), "{report}");
+        assert!(report["blocks"].as_u64().unwrap() >= 1);
+    }
+    // Without the token the same request is refused, even on this machine.
+    assert_eq!(node.api.try_post_empty("/verify").unwrap().code(), "not_authorised");
+    node.kill();
+    assert_eq!(verify(&["--full"]).0, Some(0));
 }
 
 #[test]

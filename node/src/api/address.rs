@@ -15,10 +15,8 @@ use super::Api;
 use super::error::ApiError;
 use super::request::{Args, Segment};
 use super::types::{AddressInfo, AddressProof, Holding};
+use crate::limits::API_ASSETS_MAX;
 use crate::mempool;
-
-/// Assets listed of one address: anybody may pay anybody dust of any number of them.
-const ASSETS_MAX: usize = 1_000;
 
 /// `GET /address/{address}`.
 pub(super) async fn info(
@@ -77,9 +75,9 @@ fn describe(api: &Api, address: Address) -> AddressInfo {
         Some(Record::Account { balance, nonce }) => (*balance, *nonce),
         _ => (0, 0),
     };
-    let mut held = state.holdings(&address, ASSETS_MAX + 1);
-    let assets_truncated = held.len() > ASSETS_MAX;
-    held.truncate(ASSETS_MAX);
+    let mut held = state.holdings(&address, API_ASSETS_MAX + 1);
+    let assets_truncated = held.len() > API_ASSETS_MAX;
+    held.truncate(API_ASSETS_MAX);
     AddressInfo {
         address: text::format(&params.prefix, &address),
         balance: Coins(balance),

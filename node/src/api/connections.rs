@@ -16,10 +16,8 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::clock;
-use crate::limits::{API_REQUEST_MS, API_REQUESTS_MAX};
+use crate::limits::{API_CONNECTIONS_MAX, API_REQUEST_MS};
 
-/// Connections at once: each may rest between its requests. Full: the next one waits to be accepted.
-const CONNECTIONS_MAX: usize = 2 * API_REQUESTS_MAX;
 /// A connection on which nothing moves for so long is closed: longer than a request may take.
 const IDLE_MAX: Duration = Duration::from_millis(2 * API_REQUEST_MS);
 /// Pause after the machine refused a connection, most likely for want of files.
@@ -35,7 +33,7 @@ pub(super) struct Connections {
 impl Connections {
     /// Connections of this listener, which all fail once `closing` is cancelled.
     pub(super) fn new(listener: TcpListener, closing: CancellationToken) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)), closing }
+        Self { listener, places: Arc::new(Semaphore::new(API_CONNECTIONS_MAX)), closing }
     }
 }
 

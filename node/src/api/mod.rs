@@ -12,6 +12,7 @@ pub mod error;
 mod guard;
 mod health;
 mod mempool;
+mod operator;
 mod request;
 mod status;
 mod submit;
@@ -35,15 +36,11 @@ use self::bodies::Summaries;
 use self::cached::Cached;
 use self::connections::Connections;
 use self::error::ApiError;
-use self::request::{read, submit};
+use self::request::{operate, read, submit};
 use crate::chain::Chain;
-use crate::limits::API_REQUESTS_MAX;
+use crate::limits::{API_BATCHES_MAX, API_REQUESTS_MAX, API_WORKERS_MAX};
 use crate::miner::MinerStatus;
 
-/// Blocking work at once: reads of bodies, walks over the pool.
-const WORKERS_MAX: usize = 8;
-/// Batches of transactions at once: each may have a body of many megabytes.
-const BATCHES_MAX: usize = 4;
 /// After a stop: requests in progress may go on for so long…
 const STOP_GRACE: Duration = Duration::from_millis(250);
 /// …and connections have so long to notice that they are closed.
@@ -74,6 +71,7 @@ struct Api {
     requests: Semaphore,
     workers: Arc<Semaphore>,
     batches: Semaphore,
+    verifications: Arc<Semaphore>,
     summaries: Summaries,
     disk_bytes: Cached<u64>,
     pool: Cached<mempool::Survey>,
@@ -88,8 +86,9 @@ impl Api {
             token: state.token,
             bound: state.bound,
             requests: Semaphore::new(API_REQUESTS_MAX),
-            workers: Arc::new(Semaphore::new(WORKERS_MAX)),
-            batches: Semaphore::new(BATCHES_MAX),
+            workers: Arc::new(Semaphore::new(API_WORKERS_MAX)),
+            batches: Semaphore::new(API_BATCHES_MAX),
+            verifications: Arc::new(Semaphore::new(1)),
             summaries: Summaries::default(),
             disk_bytes: Cached::default(),
             pool: Cached::default(),
@@ -102,7 +101,7 @@ impl Api {
 pub fn router(state: ApiState) -> Router {
     let api = Arc::new(Api::new(state));
     Router::new()
-        .nest("/api/v1", routes().layer(from_fn_with_state(Arc::clone(&api), guard::bound)))
+        .nest("/api/v1", routes().layer(from_fn_with_state(Arc::clone(&api), guard::bound)).merge(long()))
         .route("/", read(&[], health::index))
         .route("/livez", read(&[], health::live))
         .route("/readyz", read(&[], health::ready))
@@ -133,6 +132,11 @@ fn routes() -> Router<Arc<Api>> {
         .route("/address/{address}/proof", read(&["asset"], address::proof))
         .route("/mempool", read(&[], mempool::summary))
         .route("/mempool/txs", read(&["before", "limit"], mempool::list))
+}
+
+/// Routes that bound themselves, because they take longer than any request may.
+fn long() -> Router<Arc<Api>> {
+    Router::new().route("/verify", operate(&["full"], operator::verify))
 }
 
 async fn unknown_path(uri: Uri) -> ApiError {

@@ -37,7 +37,17 @@ where
     T: 'static,
     S: Clone + Send + Sync + 'static,
 {
-    post(handler).layer(from_fn(move |request: Request, next: Next| check_keys(&[], request, next)))
+    operate(&[], handler)
+}
+
+/// A POST route that takes these query keys and no others.
+pub(super) fn operate<H, T, S>(keys: &'static [&'static str], handler: H) -> MethodRouter<S>
+where
+    H: Handler<T, S>,
+    T: 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    post(handler).layer(from_fn(move |request: Request, next: Next| check_keys(keys, request, next)))
 }
 
 async fn check_keys(keys: &'static [&'static str], request: Request, next: Next) -> Response {
@@ -68,7 +78,7 @@ fn parse_query(uri: &axum::http::Uri, keys: &[&str]) -> Result<Vec<(String, Stri
     Ok(pairs)
 }
 
-/// The query, whose keys were checked by [`read`].
+/// The query, whose keys were checked by [`read`] or [`operate`].
 pub(super) struct Args(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Args {

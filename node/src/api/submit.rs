@@ -21,11 +21,9 @@ use super::error::ApiError;
 use super::request::{Payload, json};
 use super::types::{Submitted, TxStatus, TxVerdict};
 use crate::chain::error::TxError;
-use crate::limits::{API_BODY_BYTES_MAX, API_TX_BODY_BYTES_MAX};
+use crate::limits::{API_BATCH_TXS_MAX, API_BODY_BYTES_MAX, API_TX_BODY_BYTES_MAX};
 use crate::mempool::PoolError;
 
-/// Transactions of one batch.
-const BATCH_TXS_MAX: usize = 1_000;
 /// Bytes of the length in front of each transaction of a batch.
 const LENGTH_BYTES: usize = 4;
 
@@ -160,7 +158,7 @@ fn split(payload: Payload) -> Result<Vec<Result<Vec<u8>, ApiError>>, ApiError> {
         Payload::Json(text) => json::<Many>(&text)?.txs.iter().map(|tx| unhex(tx)).collect(),
         Payload::Raw(bytes) => split_framed(&bytes)?,
     };
-    if txs.len() > BATCH_TXS_MAX {
+    if txs.len() > API_BATCH_TXS_MAX {
         return Err(too_many(txs.len()));
     }
     Ok(txs)
@@ -174,8 +172,8 @@ fn split_framed(bytes: &[u8]) -> Result<Vec<Result<Vec<u8>, ApiError>>, ApiError
         let (length, tail) = rest.split_first_chunk::<LENGTH_BYTES>().ok_or_else(truncated)?;
         let got = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| truncated())?;
         let (tx, tail) = tail.split_at_checked(got).ok_or_else(truncated)?;
-        if txs.len() == BATCH_TXS_MAX {
-            return Err(too_many(BATCH_TXS_MAX + 1));
+        if txs.len() == API_BATCH_TXS_MAX {
+            return Err(too_many(API_BATCH_TXS_MAX + 1));
         }
         let is_possible = got <= TX_BYTES_MAX;
         let too_long = || TxRule::Malformed(DecodeError::TooLong { got, max: TX_BYTES_MAX }).into();
@@ -188,6 +186,6 @@ fn split_framed(bytes: &[u8]) -> Result<Vec<Result<Vec<u8>, ApiError>>, ApiError
 fn too_many(got: usize) -> ApiError {
     ApiError::bad_request(
         "too_many_transactions",
-        format!("{got} or more transactions, {BATCH_TXS_MAX} at once are taken"),
+        format!("{got} or more transactions, {API_BATCH_TXS_MAX} at once are taken"),
     )
 }

@@ -9,7 +9,7 @@ mod walk;
 use std::path::Path;
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use steelyard_core::consensus::block::Verdicts;
 use steelyard_core::consensus::transaction::{ShapedTx, shape};
 use steelyard_core::hash::{NetworkId, StateRoot};
@@ -28,7 +28,7 @@ use crate::store::schema::Space;
 use crate::store::{PROGRAM, STORE_FOLDER, Store, StoreError, checkpoint, damaged};
 
 /// What was found in order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Blocks of the active chain that were judged, genesis not counted.
     pub blocks: u64,

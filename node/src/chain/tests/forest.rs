@@ -64,7 +64,8 @@ impl Forest {
 
     /// The valid blocks with most work, which is height on this network.
     fn best(&self) -> Vec<BlockId> {
-        let valid = || self.ids.iter().filter(|id| !self.invalid.contains(id));
+        let all = || self.ids.iter().chain([&self.maker.genesis]);
+        let valid = || all().filter(|id| !self.invalid.contains(id));
         let highest = valid().map(|id| self.maker.height(*id)).max();
         valid().filter(|id| Some(self.maker.height(**id)) == highest).copied().collect()
     }

@@ -23,10 +23,9 @@ use crate::chain::{Chain, error::LoadError};
 use crate::clock;
 use crate::indexer;
 use crate::miner::{self, MinerConfig, MinerStatus};
-use crate::store::{STORE_FOLDER, Store, StoreError, StoreOpenError};
+pub use crate::store::PROGRAM;
+use crate::store::{STORE_FOLDER, Store, StoreError};
 
-/// Name in locks and messages.
-pub const PROGRAM: &str = "steelyard-node";
 /// What the running node says about itself, inside its folder: how its own commands find it.
 pub const NODE_FILE: &str = "node.json";
 /// The operator's token, inside the node's folder.
@@ -172,21 +171,9 @@ impl Node {
 /// [`CliError`] with the exit code of the cause.
 pub fn open(params: Params, data_dir: &Path) -> Result<(Arc<Store>, Loaded), CliError> {
     let network = params.network_id();
-    let store = Store::open(&data_dir.join(STORE_FOLDER), &network).map_err(open_error)?;
+    let store = Store::open(&data_dir.join(STORE_FOLDER), &network)?;
     let loaded = load::load(params, &store).map_err(load_error)?;
     Ok((Arc::new(store), loaded))
-}
-
-/// A store that does not open, with what to do.
-#[must_use]
-pub fn open_error(error: StoreOpenError) -> CliError {
-    match error {
-        StoreOpenError::Door(error) => error.into(),
-        StoreOpenError::Store(error) => error.into(),
-        StoreOpenError::Version(error) => CliError::damaged("schema_version", error.to_string()),
-        StoreOpenError::OtherNetwork { .. } => CliError::usage("other_network", error.to_string())
-            .with_hint("give another --data-dir, or the --network that this one was made for"),
-    }
 }
 
 /// A store that opens but does not hold a chain, with what to do.

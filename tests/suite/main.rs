@@ -27,5 +27,6 @@ mod payment;
 mod properties;
 mod rules;
 mod scenarios;
+mod tamper;
 mod tidy;
 mod vectors;

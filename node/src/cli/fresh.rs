@@ -10,7 +10,7 @@ use steelyard_runtime::dirs::sync_dir;
 use steelyard_runtime::exit::CliError;
 use steelyard_runtime::lock::FolderLock;
 
-use crate::node::{PROGRAM, open_error};
+use crate::node::PROGRAM;
 use crate::store::{STORE_FOLDER, Store, StoreOpenError};
 
 /// What the store is called while it is being deleted: a kill in between leaves no half store.
@@ -42,7 +42,7 @@ pub fn discard_chain(data_dir: &Path, network: &NetworkId) -> Result<bool, CliEr
     }
     // A damaged store is what --fresh is for; another network's is somebody's by mistake.
     if let Err(error @ StoreOpenError::OtherNetwork { .. }) = Store::open(&store, network) {
-        return Err(open_error(error));
+        return Err(error.into());
     }
     fs::rename(&store, &discarded).and_then(|()| sync_dir(data_dir)).map_err(failed)?;
     fs::remove_dir_all(&discarded).map_err(failed)?;

@@ -51,7 +51,7 @@ fn a_payment_is_posted_mined_confirmed_and_seen() {
 }
 
 #[test]
-fn every_refusal_of_a_payment_has_its_rules_name() {
+fn scenario_15_every_refusal_of_a_payment_has_its_rules_name() {
     let folder = tempfile::tempdir().unwrap();
     let node = Launch::dev(&folder.path().join("node"), &["--mine-on-tx"]).start();
     let network = Params::dev().network_id();

@@ -12,6 +12,7 @@ use steelyard_core::consensus::transaction::{ShapedTx, shape};
 use steelyard_core::hash::NetworkId;
 use steelyard_core::params::Params;
 use steelyard_node::chain::check::UncheckedBlock;
+use steelyard_node::store::STORE_FOLDER;
 use steelyard_runtime::network_file;
 use steelyard_tests::chainfile::{Blocks, Payments};
 use steelyard_tests::inprocess::InProcess;
@@ -29,17 +30,21 @@ struct Options {
     /// Blocks handed over at once, at most 128 of which share a commit
     #[arg(long, default_value_t = 128)]
     group: usize,
+    /// Keep the store in this node's folder instead of deleting it
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
     /// Payments admitted at once
     #[arg(long, default_value_t = 100)]
     batch: usize,
 }
 
 fn main() -> anyhow::Result<()> {
-    let Options { dir, group, batch } = Options::parse();
+    let Options { dir, group, keep, batch } = Options::parse();
     let text = std::fs::read_to_string(dir.join("network.toml")).context("reading network.toml")?;
     let params = network_file::from_toml(&text)?;
     let folder = tempfile::tempdir()?;
-    let node = InProcess::open(&params, folder.path());
+    let data_dir = keep.unwrap_or_else(|| folder.path().to_owned());
+    let node = InProcess::open(&params, &data_dir.join(STORE_FOLDER));
     let sample = connect(&node, &params, &dir, group.max(1))?;
     let each = bare(&params.network_id(), &sample);
     admit(&node, &params.network_id(), &dir, batch.max(1))?;

@@ -66,7 +66,7 @@ fn block_of(chain: &Chain, txs: &[Vec<u8>]) -> Block {
 }
 
 #[test]
-fn transactions() {
+fn scenario_10_forged_transactions() {
     let (chain, _) = base(Params::dev());
     let (alice, carol) = (Account::dev(0), Account::dev(2));
     let network = chain.network();
@@ -105,7 +105,7 @@ fn transactions() {
 }
 
 #[test]
-fn blocks() {
+fn scenario_10_forged_blocks() {
     let coinbase = |change: fn(&mut Coinbase)| {
         move |chain: &Chain| {
             let mut block = chain.empty_draft();
@@ -154,7 +154,7 @@ fn blocks() {
 }
 
 #[test]
-fn headers() {
+fn scenario_10_forged_headers() {
     type Change = fn(&mut steelyard_core::types::header::Header);
     let cases: Vec<(Change, &str)> = vec![
         (|h| h.version = 3, "header_version"),
@@ -181,7 +181,7 @@ fn seal_body(block: Block) -> Block {
 }
 
 #[test]
-fn limits_of_the_network() {
+fn scenario_10_forged_limits_of_the_network() {
     let many = |chain: &Chain, count: u64| -> Vec<CheckedTx> {
         let bob = Account::dev(1);
         let pay = |nonce| {

@@ -148,7 +148,7 @@ fn more_restored(delta: &mut Delta) {
 }
 
 #[test]
-fn headers() {
+fn scenario_10_tampered_headers() {
     let damaged = Damaged::new();
     let at = |height| (Space::Log, height);
     let expect = |height, change, rule| damaged.expect(at(height), change, (height, None, rule));
@@ -172,7 +172,7 @@ fn headers() {
 }
 
 #[test]
-fn bodies() {
+fn scenario_10_tampered_bodies() {
     let damaged = Damaged::new();
     let find =
         |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).position(|window| window == part).unwrap();
@@ -218,7 +218,7 @@ fn bodies() {
 }
 
 #[test]
-fn deltas() {
+fn scenario_10_tampered_deltas() {
     let damaged = Damaged::new();
     let expect = |height, change, rule| damaged.expect((Space::Delta, height), change, (height, None, rule));
     expect(2, delta(|d| more_after(d, 0)), "undo");
@@ -242,7 +242,7 @@ fn deltas() {
 }
 
 #[test]
-fn checkpoints() {
+fn scenario_10_tampered_checkpoints() {
     let damaged = Damaged::new();
     let chunk = (Space::Checkpoint, 1);
     let mark = (Space::Meta, META_CHECKPOINT);
@@ -260,7 +260,7 @@ fn checkpoints() {
 }
 
 #[test]
-fn the_log() {
+fn scenario_10_tampered_the_log() {
     let damaged = Damaged::new();
     damaged.expect_damage((Space::Log, 4), gone(), "log of commit 4 is missing");
     damaged.expect_damage((Space::Log, 5), content(|bytes| bytes.truncate(30)), "cannot be read");
@@ -285,7 +285,7 @@ fn the_log() {
 }
 
 #[test]
-fn pending_transactions() {
+fn scenario_10_tampered_pending_transactions() {
     let damaged = Damaged::new();
     // The reorganisation returned the payments of six blocks to the pool.
     assert_eq!(damaged.folder.verify(true).unwrap().pending, 12);

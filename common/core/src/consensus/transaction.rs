@@ -94,7 +94,8 @@ impl ShapedTx {
     /// [`TxRule::InvalidSignature`] names the first that is wrong.
     pub fn verify(self) -> Result<CheckedTx, TxRule> {
         let authorization = &self.checked.tx.authorization;
-        let keys = self.policy.keys().iter().enumerate().filter(|(i, _)| authorization.signers >> i & 1 == 1);
+        let keys =
+            self.policy.lifted().iter().enumerate().filter(|(i, _)| authorization.signers >> i & 1 == 1);
         for (index, ((_, key), signature)) in keys.zip(authorization.signatures.iter()).enumerate() {
             if !key.verifies(&self.checked.id.0, signature) {
                 return Err(TxRule::InvalidSignature { index });

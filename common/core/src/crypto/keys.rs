@@ -9,7 +9,7 @@ pub const PUBLIC_KEY_BYTES: usize = 32;
 /// Bytes of a signature.
 pub const SIGNATURE_BYTES: usize = 64;
 
-/// An x-only public key as bytes; whether it is one at all shows [`PublicKey::is_liftable`].
+/// An x-only public key as bytes; whether it is one at all shows [`PublicKey::lift`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, bincode::Encode, bincode::Decode)]
 pub struct PublicKey(pub [u8; PUBLIC_KEY_BYTES]);
 
@@ -17,18 +17,30 @@ pub struct PublicKey(pub [u8; PUBLIC_KEY_BYTES]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub struct Signature(pub [u8; SIGNATURE_BYTES]);
 
+/// A public key as the point it stands for: lifting costs a tenth of a verification, so it is
+/// done once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiftedKey(XOnlyPublicKey);
+
 impl PublicKey {
-    /// Whether the bytes are the x coordinate of a point (BIP 340, `lift_x`).
+    /// The point with these bytes as its x coordinate (BIP 340, `lift_x`); `None` when there is none.
     #[must_use]
-    pub fn is_liftable(&self) -> bool {
-        XOnlyPublicKey::from_byte_array(self.0).is_ok()
+    pub fn lift(&self) -> Option<LiftedKey> {
+        XOnlyPublicKey::from_byte_array(self.0).ok().map(LiftedKey)
     }
 
     /// Whether `signature` signs `message` under this key (BIP 340, Verification).
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
-        let Ok(key) = XOnlyPublicKey::from_byte_array(self.0) else { return false };
-        schnorr::verify(&schnorr::Signature::from_byte_array(signature.0), message, &key).is_ok()
+        self.lift().is_some_and(|key| key.verifies(message, signature))
+    }
+}
+
+impl LiftedKey {
+    /// Whether `signature` signs `message` under this key (BIP 340, Verification).
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
+        schnorr::verify(&schnorr::Signature::from_byte_array(signature.0), message, &self.0).is_ok()
     }
 }
 

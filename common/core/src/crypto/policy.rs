@@ -6,7 +6,7 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError as Refusal, EncodeError as EncodeRefusal};
 use bincode::{Decode, Encode};
 
-use crate::crypto::keys::PublicKey;
+use crate::crypto::keys::{LiftedKey, PublicKey};
 use crate::encode::unknown_tag;
 use crate::hash::{Address, Domain};
 
@@ -23,6 +23,7 @@ const TAG_THRESHOLD: u8 = 1;
 pub struct Policy {
     threshold: u8,
     keys: Vec<PublicKey>,
+    lifted: Vec<LiftedKey>,
 }
 
 /// What is wrong with a policy.
@@ -63,10 +64,9 @@ impl Policy {
         if let Some(before) = keys.windows(2).position(|pair| pair[0] >= pair[1]) {
             return Err(PolicyError::Unsorted { index: before + 1 });
         }
-        if let Some(index) = keys.iter().position(|key| !key.is_liftable()) {
-            return Err(PolicyError::NotLiftable { index });
-        }
-        Ok(Self { threshold, keys })
+        let lift = |(index, key): (usize, &PublicKey)| key.lift().ok_or(PolicyError::NotLiftable { index });
+        let lifted = keys.iter().enumerate().map(lift).collect::<Result<_, _>>()?;
+        Ok(Self { threshold, keys, lifted })
     }
 
     /// The policy of one key.
@@ -87,6 +87,12 @@ impl Policy {
     #[must_use]
     pub fn keys(&self) -> &[PublicKey] {
         &self.keys
+    }
+
+    /// The keys as points, in the same order.
+    #[must_use]
+    pub fn lifted(&self) -> &[LiftedKey] {
+        &self.lifted
     }
 
     /// tag u8 || m u8 || n u8 || keys: what is hashed and what is sent.

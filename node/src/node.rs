@@ -170,9 +170,9 @@ impl Node {
 /// # Errors
 /// [`CliError`] with the exit code of the cause.
 pub fn open(params: Params, data_dir: &Path) -> Result<(Arc<Store>, Loaded), CliError> {
-    let network = params.network_id();
-    let store = Store::open(&data_dir.join(STORE_FOLDER), &network)?;
-    let loaded = load::load(params, &store).map_err(load_error)?;
+    let genesis = params.genesis();
+    let store = Store::open(&data_dir.join(STORE_FOLDER), &genesis.id.into())?;
+    let loaded = load::load_from(params, genesis, &store).map_err(load_error)?;
     Ok((Arc::new(store), loaded))
 }
 

@@ -179,6 +179,25 @@ fn a_kill_at_each_step_of_a_commit_leaves_before_or_after() {
     }
 }
 
+#[test]
+fn a_kill_while_a_store_is_created_leaves_one_that_opens() {
+    if !cfg!(debug_assertions) {
+        println!("skipped: fail points are compiled into debug builds only");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for step in STEPS.iter().filter(|step| step.starts_with("commit.")) {
+        let data_dir = folder.path().join(step);
+        let launch = Launch::dev(&data_dir, &[]);
+        let ended = launch.clone().env("STEELYARD_FAILPOINT", step).try_start();
+        assert!(ended.is_err(), "{step}: the node should have been ended by its fail point");
+        let mut node = launch.start();
+        node.api.wait_for("/status", |answer| answer.json["height"].as_u64() >= Some(1));
+        node.kill();
+        assert_verifies(&data_dir);
+    }
+}
+
 fn kill_at_step(data_dir: &Path, step: &str, hit: u32) {
     let launch = Launch::dev(data_dir, &["--mine-on-tx"]);
     // A life without the fail point first: creating a store is a commit too.

@@ -38,6 +38,14 @@ pub struct Loaded {
 /// [`LoadError`] names what is damaged.
 pub fn load(params: Params, store: &Store) -> Result<Loaded, LoadError> {
     let genesis = params.genesis();
+    load_from(params, genesis, store)
+}
+
+/// [`load`] for who has computed the network's genesis already: with many allocations that takes long.
+///
+/// # Errors
+/// [`LoadError`] names what is damaged.
+pub fn load_from(params: Params, genesis: Genesis, store: &Store) -> Result<Loaded, LoadError> {
     let (index, seq) = load_index(&genesis, store)?;
     let expected = index.get(index.tip()).header.state_root;
     let (state, unsaved_records) = match load_state(&genesis, store) {

@@ -235,14 +235,4 @@ impl Index {
             at = entry.parent;
         }
     }
-
-    /// Blocks with no block after them, the tip among them.
-    #[must_use]
-    pub fn leaves(&self) -> Vec<Number> {
-        let mut is_parent = vec![false; self.entries.len()];
-        for (number, entry) in self.iter().skip(1) {
-            is_parent[entry.parent as usize] |= entry.parent != number;
-        }
-        (0..self.next_number()).filter(|number| !is_parent[*number as usize]).collect()
-    }
 }

@@ -59,9 +59,9 @@ pub fn run(
     let _lock = FolderLock::acquire(data_dir, PROGRAM)?;
     let genesis = params.genesis();
     let store = Store::open(&folder, &genesis.id.into())?;
-    let until = store.last(Space::Log)?;
-    let source =
-        Source { params: &params, network: genesis.id.into(), genesis: &genesis, store: &store, until };
+    let (checkpoint, until) = (Checkpoint::read(&store)?, store.last(Space::Log)?);
+    let network = genesis.id.into();
+    let source = Source { params: &params, network, genesis: &genesis, store: &store, checkpoint, until };
     source.check_ends()?;
     let judged = source.judge(full, progress)?;
     let pending = stored_pending(&source, &judged, full)?;
@@ -78,9 +78,12 @@ pub fn check(
     full: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, Failure> {
+    // In this order: a checkpoint that is written meanwhile may be of a later commit than the last
+    // one at this moment, and would be taken for damage.
+    let checkpoint = Checkpoint::read(store)?;
     let until = shared.read().seq();
-    let source =
-        Source { params: &shared.params, network: shared.network, genesis: &shared.genesis, store, until };
+    let (params, genesis) = (&shared.params, &shared.genesis);
+    let source = Source { params, network: shared.network, genesis, store, checkpoint, until };
     let report = source.judge(full, progress)?.report;
     let pending: Vec<_> = shared.read().pending_all().map(|entry| entry.tx.clone()).collect();
     if let Some(tx) = pending.iter().find(|tx| full_id(tx.bytes()) != tx.full_id()) {
@@ -103,7 +106,9 @@ struct Source<'a> {
     network: NetworkId,
     genesis: &'a Genesis,
     store: &'a Store,
-    /// The last commit that is looked at.
+    /// The newest checkpoint.
+    checkpoint: Option<Checkpoint>,
+    /// The last commit that is looked at: that of the checkpoint, or later.
     until: u64,
 }
 
@@ -121,23 +126,6 @@ impl Source<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The newest checkpoint of a commit that is looked at. A node that runs may replace it while it is read.
-    fn checkpoint(&self) -> Result<Option<Checkpoint>, StoreError> {
-        loop {
-            let Some(mark) = checkpoint::mark(self.store.door())? else { return Ok(None) };
-            let state = checkpoint::load(self.store.door(), &mark);
-            if checkpoint::mark(self.store.door())? != Some(mark) {
-                continue;
-            }
-            let content = match state {
-                Ok(state) => Ok(state),
-                Err(StoreError::Damaged { reason }) => Err(reason),
-                Err(error) => return Err(error),
-            };
-            return Ok(Some(Checkpoint { seq: mark.seq, content }));
-        }
     }
 
     /// A stored body, or in words why there is none.
@@ -175,6 +163,23 @@ struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Reads the newest one, which a node that runs may replace meanwhile.
+    fn read(store: &Store) -> Result<Option<Self>, StoreError> {
+        loop {
+            let Some(mark) = checkpoint::mark(store.door())? else { return Ok(None) };
+            let state = checkpoint::load(store.door(), &mark);
+            if checkpoint::mark(store.door())? != Some(mark) {
+                continue;
+            }
+            let content = match state {
+                Ok(state) => Ok(state),
+                Err(StoreError::Damaged { reason }) => Err(reason),
+                Err(error) => return Err(error),
+            };
+            return Ok(Some(Self { seq: mark.seq, content }));
+        }
+    }
+
     /// It is the state with this root, after block `tip`.
     fn check(&self, tip: &Entry, expected: StateRoot) -> Result<(), Failure> {
         let message = match &self.content {

@@ -79,10 +79,10 @@ fn check_block(
 fn stored_state(source: &Source<'_>, index: &Index) -> Result<Trie, Failure> {
     let tip = index.get(index.tip());
     let fault = |message: String| Failure::of_block(tip, "stored_state", message);
-    let (seq, mut state) = match source.checkpoint()? {
+    let (seq, mut state) = match &source.checkpoint {
         None => (0, source.genesis.state.clone()),
-        Some(checkpoint) => match checkpoint.content {
-            Ok(state) => (checkpoint.seq, state),
+        Some(checkpoint) => match &checkpoint.content {
+            Ok(state) => (checkpoint.seq, state.clone()),
             Err(reason) => return Err(Failure::of_block(tip, "checkpoint", reason)),
         },
     };

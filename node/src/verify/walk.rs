@@ -27,8 +27,8 @@ pub(super) fn judge(source: &Source<'_>, progress: &mut dyn FnMut(u64, u64)) -> 
     for seq in 1..=source.until {
         total += source.store.log(seq)?.received.len() as u64;
     }
-    let checkpoint = source.checkpoint()?;
-    if let Some(checkpoint) = checkpoint.as_ref().filter(|checkpoint| checkpoint.seq > source.until) {
+    let checkpoint = source.checkpoint.as_ref();
+    if let Some(checkpoint) = checkpoint.filter(|checkpoint| checkpoint.seq > source.until) {
         return Err(damaged(format!(
             "the checkpoint is of commit {}, which is not in the log",
             checkpoint.seq
@@ -36,10 +36,10 @@ pub(super) fn judge(source: &Source<'_>, progress: &mut dyn FnMut(u64, u64)) -> 
         .into());
     }
     let mut walk = Walk::new(source);
-    walk.check_checkpoint(checkpoint.as_ref(), 0)?;
+    walk.check_checkpoint(checkpoint, 0)?;
     for seq in 1..=source.until {
         walk.redo(seq, source.store.log(seq)?, &mut |done| progress(done, total))?;
-        walk.check_checkpoint(checkpoint.as_ref(), seq)?;
+        walk.check_checkpoint(checkpoint, seq)?;
     }
     source.check_choice(&walk.index)?;
     Ok(walk.finish())

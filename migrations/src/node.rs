@@ -1,6 +1,6 @@
 //! The node's store: where its schema version stands and which one is current.
 
-use steelyard_runtime::sled_door::{Door, StoreError};
+use steelyard_runtime::sled_door::Door;
 
 use crate::VersionError;
 
@@ -14,14 +14,6 @@ const VERSION_KEY: [u8; 13] = [0x10, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
 #[must_use]
 pub fn version_entry() -> ([u8; 13], [u8; 4]) {
     (VERSION_KEY, VERSION.to_le_bytes())
-}
-
-/// Whether nothing was ever written here.
-///
-/// # Errors
-/// [`StoreError`] of the disk.
-pub fn is_new(door: &Door) -> Result<bool, StoreError> {
-    Ok(door.scan(vec![0u8]..=vec![0xff; 13], 1)?.is_empty())
 }
 
 /// Refuses a store of another version.
@@ -43,7 +35,6 @@ mod tests {
     fn another_version_is_refused_and_said() {
         let dir = tempfile::tempdir().unwrap();
         let door = Door::open(dir.path(), DoorOptions { cache_bytes: 1 << 20 }).unwrap();
-        assert!(is_new(&door).unwrap());
         assert_eq!(check(&door), Err(VersionError::Unreadable));
         for (found, expected) in
             [(VERSION, Ok(())), (7, Err(VersionError::Other { found: 7, expected: VERSION }))]
@@ -53,6 +44,5 @@ mod tests {
             door.commit(batch).unwrap();
             assert_eq!(check(&door), expected);
         }
-        assert!(!is_new(&door).unwrap());
     }
 }

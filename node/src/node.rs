@@ -117,7 +117,7 @@ impl Node {
         let (status, threads) = match &config.miner {
             Some(miner) => {
                 let (status, threads) = miner::start(&chain, miner).map_err(thread)?;
-                (Some((status, miner.threads)), threads)
+                (Some((status, threads.len())), threads)
             }
             None => (None, Vec::new()),
         };

@@ -84,6 +84,20 @@ impl Launch {
         self.try_start().unwrap_or_else(|ended| panic!("the node ended before it was ready: {ended}"))
     }
 
+    /// Starts it and kills it after so long, ready or not.
+    pub fn start_and_kill_after(&self, alive: Duration) {
+        let mut child = node_command(&self.args.iter().map(String::as_str).collect::<Vec<_>>())
+            .args(["--data-dir", self.data_dir.to_str().expect("a plain path"), "--api", "127.0.0.1:0"])
+            .envs(self.env.iter().cloned())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        std::thread::sleep(alive);
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
     /// Starts it; gives what it printed if it ends before it is ready.
     ///
     /// # Errors

@@ -186,7 +186,8 @@ fn a_kill_while_a_store_is_created_leaves_one_that_opens() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for step in STEPS.iter().filter(|step| step.starts_with("commit.")) {
+    let steps = STEPS.iter().filter(|step| step.starts_with("commit.")).chain(&["store.before_rename"]);
+    for step in steps {
         let data_dir = folder.path().join(step);
         let launch = Launch::dev(&data_dir, &[]);
         let ended = launch.clone().env("STEELYARD_FAILPOINT", step).try_start();
@@ -195,6 +196,21 @@ fn a_kill_while_a_store_is_created_leaves_one_that_opens() {
         node.api.wait_for("/status", |answer| answer.json["height"].as_u64() >= Some(1));
         node.kill();
         assert_verifies(&data_dir);
+    }
+}
+
+/// The first open of a folder: sled itself does not survive a kill there.
+#[test]
+fn a_kill_at_any_moment_of_the_first_open_leaves_a_node_that_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = Random::for_test(1);
+    for round in 0..40 {
+        let data_dir = folder.path().join(format!("node-{round}"));
+        let launch = Launch::dev(&data_dir, &[]);
+        for _ in 0..2 {
+            launch.start_and_kill_after(Duration::from_micros(random.below(60_000)));
+        }
+        launch.start().kill();
     }
 }
 

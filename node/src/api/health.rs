@@ -29,6 +29,7 @@ steelyard-node
 /api/v1/address/{address}  /address/{address}/proof?asset=ID
 /api/v1/mempool  /mempool/txs?before=ARRIVAL&limit=N
 POST /api/v1/tx  /txs
+POST /api/v1/verify?full=true (with the operator's token)
 /livez  /readyz
 ";
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use steelyard_core::hash::{FullId, NetworkId};
 use steelyard_migrations::VersionError;
+use steelyard_runtime::dirs::sync_dir;
 use steelyard_runtime::exit::CliError;
 use steelyard_runtime::failpoint;
 use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError};
@@ -71,6 +72,14 @@ impl From<StoreOpenError> for CliError {
     }
 }
 
+/// Whether there is no such folder, or nothing in it.
+fn is_missing(dir: &Path) -> bool {
+    std::fs::read_dir(dir).map_or_else(
+        |error| error.kind() == std::io::ErrorKind::NotFound,
+        |mut entries| entries.next().is_none(),
+    )
+}
+
 /// What one commit writes.
 #[derive(Debug, Default)]
 pub struct Commit<'a> {
@@ -108,10 +117,10 @@ impl Store {
     /// # Errors
     /// [`StoreOpenError`]; nothing is changed then.
     pub fn open(dir: &Path, network: &NetworkId) -> Result<Self, StoreOpenError> {
-        let door = Door::open(dir, DoorOptions { cache_bytes: SLED_CACHE_BYTES })?;
-        if steelyard_migrations::node::is_new(&door)? {
-            Self::create(&door, network)?;
+        if is_missing(dir) {
+            Self::create(dir, network)?;
         }
+        let door = Door::open(dir, DoorOptions { cache_bytes: SLED_CACHE_BYTES })?;
         steelyard_migrations::node::check(&door)?;
         let found = door.get(key(Space::Meta, META_NETWORK, 0))?;
         let found = found.and_then(|bytes| bytes.try_into().ok()).map(NetworkId);
@@ -122,8 +131,16 @@ impl Store {
         Ok(Self { door })
     }
 
-    /// Sentinels, network and version in one commit: a store is new until all of it is there.
-    fn create(door: &Door, network: &NetworkId) -> Result<(), StoreError> {
+    /// Makes a store aside and puts it in its place whole: sled does not survive a kill while it
+    /// writes the first bytes of a folder, and a folder that is there but empty of content must
+    /// be damage, never taken for a new store.
+    fn create(dir: &Path, network: &NetworkId) -> Result<(), StoreOpenError> {
+        let aside = dir.with_extension("new");
+        let io = |source| OpenError::Io { dir: dir.to_path_buf(), doing: "create", source };
+        if aside.exists() {
+            std::fs::remove_dir_all(&aside).map_err(io)?;
+        }
+        let door = Door::open(&aside, DoorOptions { cache_bytes: SLED_CACHE_BYTES })?;
         let mut batch = Batch::new();
         for space in SPACES {
             for (a, chunk) in
@@ -135,7 +152,13 @@ impl Store {
         batch.put(key(Space::Meta, META_NETWORK, 0), network.0);
         let (version_key, version) = steelyard_migrations::node::version_entry();
         batch.put(version_key, version);
-        door.commit(batch)
+        door.commit(batch)?;
+        drop(door);
+        failpoint::hit("store.before_rename");
+        std::fs::rename(&aside, dir).map_err(io)?;
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync_dir(parent.unwrap_or(Path::new("."))).map_err(io)?;
+        Ok(())
     }
 
     /// Writes one commit: bodies first when they are long, then everything in one batch, then

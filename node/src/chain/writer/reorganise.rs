@@ -1,7 +1,7 @@
 //! From one branch to another: on a snapshot, whole or not at all; and what is remembered of a
 //! branch that cannot be connected. Must not know commits.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use steelyard_core::consensus::block::CheckedBlock;
 use steelyard_core::consensus::error::RuleError;
@@ -152,19 +152,13 @@ impl Writer {
             self.refused.push((id, reason));
             return;
         }
-        let mut condemned = vec![guilty];
-        let after: Vec<(Number, Number)> = view
-            .index
-            .iter()
-            .skip(guilty as usize + 1)
-            .map(|(number, entry)| (number, entry.parent))
-            .collect();
-        condemned.extend(after.iter().fold(Vec::new(), |mut found, (number, parent)| {
-            if *parent == guilty || found.contains(parent) {
-                found.push(*number);
+        // A parent has a lower number than its children.
+        let mut condemned = BTreeSet::from([guilty]);
+        for (number, entry) in view.index.iter().skip(guilty as usize + 1) {
+            if condemned.contains(&entry.parent) {
+                condemned.insert(number);
             }
-            found
-        }));
+        }
         for number in condemned {
             view.index.get_mut(number).verdict = Verdict::Invalid { reason: reason.clone() };
             self.group.invalid.push((number, reason.clone()));

@@ -314,3 +314,32 @@ impl Store {
         &self.door
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NETWORK: NetworkId = NetworkId([1; 32]);
+
+    /// What a kill during the first open can leave: sled would refuse it for ever.
+    #[test]
+    fn a_half_made_store_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, aside) = (folder.path().join("chain"), folder.path().join("chain.new"));
+        std::fs::create_dir(&aside).unwrap();
+        std::fs::write(aside.join("conf"), [0xff; 3]).unwrap();
+        std::fs::write(aside.join("db"), [7; 5_000]).unwrap();
+        drop(Store::open(&dir, &NETWORK).unwrap());
+        assert!(!aside.exists());
+        drop(Store::open(&dir, &NETWORK).unwrap());
+    }
+
+    #[test]
+    fn a_store_that_lost_its_content_is_no_new_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("chain");
+        drop(Door::open(&dir, DoorOptions { cache_bytes: SLED_CACHE_BYTES }).unwrap());
+        let refused = Store::open(&dir, &NETWORK).err().unwrap();
+        assert!(matches!(refused, StoreOpenError::Version(VersionError::Unreadable)), "{refused}");
+    }
+}

@@ -37,6 +37,12 @@ pub type History = Levels<HistoryNode>;
 /// The root that the next header carries: H(count || work || top), top zeros for no headers.
 #[must_use]
 pub fn root(frontier: &HistoryFrontier) -> HistoryRoot {
-    let (work, top) = frontier.top().map_or((0, [0; 32]), |node| (node.work, node.hash));
-    HistoryRoot(Domain::HistoryRoot.hash(&[&frontier.count().to_le_bytes(), &work.to_le_bytes(), &top]))
+    root_of(frontier.count(), frontier.top())
+}
+
+/// The root of `count` headers under this top.
+#[must_use]
+pub fn root_of(count: u64, top: Option<HistoryNode>) -> HistoryRoot {
+    let (work, top) = top.map_or((0, [0; 32]), |node| (node.work, node.hash));
+    HistoryRoot(Domain::HistoryRoot.hash(&[&count.to_le_bytes(), &work.to_le_bytes(), &top]))
 }

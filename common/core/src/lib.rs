@@ -14,6 +14,8 @@
 //! types                            headers, transactions, bodies
 //! params                           a network as a value, its genesis
 //! consensus                        the rules
+//! wire                             messages between nodes and wallets
+//! light                            what a client without the chain checks of them
 //! ```
 
 pub mod address;
@@ -24,8 +26,10 @@ pub mod crypto;
 pub mod encode;
 pub mod hash;
 pub mod history;
+pub mod light;
 pub mod merkle;
 pub mod params;
 pub mod state;
 pub mod types;
+pub mod wire;
 pub mod work;

@@ -43,39 +43,82 @@ pub fn check_header(
     parent: &Parent<'_>,
     header: &Header,
 ) -> Result<CheckedHeader, HeaderRule> {
-    let (got, expected) = (header, expected_child(params, parent));
-    if got.version != expected.version {
-        return Err(HeaderRule::Version { got: got.version, expected: expected.version });
+    check_link(params, (parent.header, parent.id), header)?;
+    if header.history_root != parent.history_root {
+        return Err(HeaderRule::HistoryRoot { got: header.history_root, expected: parent.history_root });
     }
-    if got.height != expected.height {
-        return Err(HeaderRule::Height { got: got.height, expected: expected.height });
-    }
-    if got.prev != expected.prev {
-        return Err(HeaderRule::Prev { got: got.prev, expected: expected.prev });
-    }
-    if got.prev_time != expected.prev_time {
-        return Err(HeaderRule::PrevTime { got: got.prev_time, expected: expected.prev_time });
-    }
-    if got.elapsed != expected.elapsed {
-        return Err(HeaderRule::Elapsed { got: got.elapsed, expected: expected.elapsed });
-    }
-    if got.time <= got.prev_time {
-        return Err(HeaderRule::Time { got: got.time, parent: got.prev_time });
-    }
-    if got.bits != expected.bits {
-        return Err(HeaderRule::Bits { got: got.bits, expected: expected.bits });
-    }
-    // Equal to what was computed, so canonical: expanded only now.
-    let target = from_bits(got.bits).expect("computed bits are canonical");
-    if got.pow_hash() > target {
-        return Err(HeaderRule::ProofOfWork);
-    }
-    if got.history_root != expected.history_root {
-        return Err(HeaderRule::HistoryRoot { got: got.history_root, expected: expected.history_root });
-    }
-    let work = work_of(target).ok_or(HeaderRule::Work)?;
+    let work = own_work(header)?;
     let total_work = parent.total_work.checked_add(work).ok_or(HeaderRule::Work)?;
     Ok(CheckedHeader { header: *header, id: header.id(), work, total_work })
+}
+
+/// All that two consecutive headers show by themselves: everything but the history root.
+///
+/// # Errors
+/// The first [`HeaderRule`] that is broken.
+pub fn check_link(
+    params: &Params,
+    (parent, parent_id): (&Header, BlockId),
+    header: &Header,
+) -> Result<(), HeaderRule> {
+    let got = header;
+    check_version(header)?;
+    let height = parent.height.saturating_add(1);
+    if got.height != height {
+        return Err(HeaderRule::Height { got: got.height, expected: height });
+    }
+    if got.prev != parent_id {
+        return Err(HeaderRule::Prev { got: got.prev, expected: parent_id });
+    }
+    if got.prev_time != parent.time {
+        return Err(HeaderRule::PrevTime { got: got.prev_time, expected: parent.time });
+    }
+    let elapsed = child_elapsed(params, parent);
+    if got.elapsed != elapsed {
+        return Err(HeaderRule::Elapsed { got: got.elapsed, expected: elapsed });
+    }
+    check_time_and_work(params, header)
+}
+
+/// All that a header shows by itself (specification, section 8, rule 1): its difficulty is a
+/// function of its own fields, and its proof of work meets it. Genesis is exempt, and not for here.
+///
+/// # Errors
+/// The first [`HeaderRule`] that is broken.
+pub fn check_alone(params: &Params, header: &Header) -> Result<(), HeaderRule> {
+    check_version(header)?;
+    if header.height == 0 {
+        return Err(HeaderRule::Height { got: 0, expected: 1 });
+    }
+    check_time_and_work(params, header)
+}
+
+/// The work that a header's own target stands for.
+///
+/// # Errors
+/// [`HeaderRule::Work`] for a target that is none.
+pub fn own_work(header: &Header) -> Result<u128, HeaderRule> {
+    from_bits(header.bits).ok().and_then(work_of).ok_or(HeaderRule::Work)
+}
+
+fn check_version(header: &Header) -> Result<(), HeaderRule> {
+    if header.version == HEADER_VERSION {
+        return Ok(());
+    }
+    Err(HeaderRule::Version { got: header.version, expected: HEADER_VERSION })
+}
+
+fn check_time_and_work(params: &Params, header: &Header) -> Result<(), HeaderRule> {
+    if header.time <= header.prev_time {
+        return Err(HeaderRule::Time { got: header.time, parent: header.prev_time });
+    }
+    let bits = child_bits(params, header.height, header.elapsed);
+    if header.bits != bits {
+        return Err(HeaderRule::Bits { got: header.bits, expected: bits });
+    }
+    // Equal to what was computed, so canonical: expanded only now.
+    let target = from_bits(bits).expect("computed bits are canonical");
+    if header.pow_hash() > target { Err(HeaderRule::ProofOfWork) } else { Ok(()) }
 }
 
 /// The header that a child of `parent` must have: a miner fills in roots, time and nonce.

@@ -44,8 +44,15 @@ impl LiftedKey {
     }
 }
 
-/// A secret key. Neither printed nor compared; the bytes are the caller's to erase.
+/// A secret key. Neither printed nor compared, and erased with its owner; the bytes that it was made
+/// from are the caller's to erase.
 pub struct SecretKey(Keypair);
+
+impl Drop for SecretKey {
+    fn drop(&mut self) {
+        self.0.non_secure_erase();
+    }
+}
 
 impl SecretKey {
     /// The key of these bytes; `None` for zero or a number not below the curve's order.

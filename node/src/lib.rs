@@ -1,11 +1,11 @@
 //! The node: keeps the chain, the pending transactions and the peers, and survives anything.
 //!
 //! ```text
-//! limits clock                 every bound; the one file that asks the time
+//! limits                       every bound
 //! store mempool                what is on disk; what is pending
 //! chain                        the one thread that changes anything, and what others see
-//! miner indexer verify         those that read the view and submit, or judge the store
-//! api                          HTTP, from the view
+//! miner indexer verify lookup  those that read the view and submit, find in bodies, or judge the store
+//! api net                      HTTP and the framed protocol, from the view
 //! node                         the only file that knows all parts
 //! cli                          commands
 //! ```
@@ -15,11 +15,12 @@
 pub mod api;
 pub mod chain;
 pub mod cli;
-pub mod clock;
 pub mod indexer;
 pub mod limits;
+pub mod lookup;
 pub mod mempool;
 pub mod miner;
+pub mod net;
 pub mod node;
 pub mod store;
 pub mod verify;

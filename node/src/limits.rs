@@ -3,6 +3,7 @@
 use steelyard_core::params::BLOCK_BYTES_LIMIT;
 use steelyard_core::types::header::HEADER_BYTES;
 use steelyard_core::types::transaction::TX_BYTES_MAX;
+use steelyard_core::wire::{Message, Submit};
 
 /// Commands waiting for the chain thread. Full: the API answers 503, other callers wait.
 pub const CHAIN_QUEUE_MAX: usize = 4_096;
@@ -72,5 +73,34 @@ pub const API_REQUESTS_MAX: usize = 256;
 /// A request takes no longer, in ms.
 pub const API_REQUEST_MS: u64 = 30_000;
 
+/// Connections of wallets at once. Full: a further one is closed at once, so that its other end goes
+/// to another node.
+pub const NET_CONNECTIONS_MAX: usize = 125;
+/// Connections at once from one address that is not this machine's own; of IPv6 from one network of 64
+/// bits, which is what one household has. Full: a further one is closed at once.
+pub const NET_CONNECTIONS_PER_IP_MAX: usize = 8;
+/// Blocking work of wallets' requests at once: checks of signatures, reads of bodies. Full: requests wait…
+pub const NET_WORKERS_MAX: usize = 4;
+/// …for so long, in ms; then they are told that the node is busy.
+pub const NET_WORK_WAIT_MS: u64 = 5_000;
+/// Requests of one connection that are answered without a pause. None left: the next ones wait.
+pub const NET_REQUESTS_BURST: u64 = 500;
+/// Requests a second that a connection gets back, up to the burst.
+pub const NET_REQUESTS_PER_SECOND: u64 = 200;
+/// From the connection to the end of the handshake, in ms.
+pub const NET_HANDSHAKE_MS: u64 = 10_000;
+/// From the beginning of a message to its end, in ms.
+pub const NET_FRAME_MS: u64 = 30_000;
+/// For the other end to take a message, in ms.
+pub const NET_WRITE_MS: u64 = 30_000;
+/// A connection that says nothing for so long is closed, in ms: who only listens sends pings.
+pub const NET_IDLE_MS: u64 = 5 * 60_000;
+/// Shortest time between two notices to one connection, in ms: what happens meanwhile is one notice.
+pub const NET_NOTICE_MS: u64 = 50;
+/// Pending transactions that are looked at for one notice. More: it says that there are new ones.
+pub const NET_NOTICE_LOOKS_MAX: usize = 4_096;
+
 const _: () = assert!(GROUP_BLOCKS_MAX * (HEADER_BYTES + 64) <= 32 * 1024);
+// What all wallets together can make the node keep of requests that have not ended.
+const _: () = assert!(NET_CONNECTIONS_MAX * <Submit as Message>::BYTES_MAX <= 96 * 1024 * 1024);
 const _: () = assert!(QUEUED_BYTES_MAX > (TX_BYTES_MAX + MEMPOOL_OVERHEAD_BYTES) * 64);

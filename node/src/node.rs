@@ -13,16 +13,16 @@ use steelyard_core::params::Params;
 use steelyard_runtime::dirs::create_private;
 use steelyard_runtime::exit::CliError;
 use steelyard_runtime::lock::FolderLock;
-use steelyard_runtime::{ready, token};
+use steelyard_runtime::{clock, ready, token};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, ApiState};
 use crate::chain::load::{self, Loaded};
 use crate::chain::{Chain, error::LoadError};
-use crate::clock;
 use crate::indexer;
 use crate::miner::{self, MinerConfig, MinerStatus};
+use crate::net;
 pub use crate::store::PROGRAM;
 use crate::store::{STORE_FOLDER, Store, StoreError};
 
@@ -30,6 +30,12 @@ use crate::store::{STORE_FOLDER, Store, StoreError};
 pub const NODE_FILE: &str = "node.json";
 /// The operator's token, inside the node's folder.
 pub const TOKEN_FILE: &str = "api.token";
+/// What to do when the API's port is taken…
+const API_TAKEN: &str =
+    "another node may run there: steelyard-node status; or take a free port: --api 127.0.0.1:0";
+/// …and when that for wallets is.
+const P2P_TAKEN: &str =
+    "another node may run there: steelyard-node status; or take a free port: --listen 127.0.0.1:0";
 /// A stop takes no longer: what is acknowledged is durable already.
 const STOP_MAX: Duration = Duration::from_millis(4_500);
 
@@ -42,6 +48,8 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// Where the API listens; port 0 picks one.
     pub api: SocketAddr,
+    /// Where wallets connect; port 0 picks one.
+    pub listen: SocketAddr,
     /// Mines, if told to.
     pub miner: Option<MinerConfig>,
     /// Written once all is listening.
@@ -53,8 +61,8 @@ pub struct NodeConfig {
 pub struct Ready {
     /// The process.
     pub pid: u32,
-    /// Where peers connect; none yet.
-    pub p2p: Option<SocketAddr>,
+    /// Where wallets connect.
+    pub p2p: SocketAddr,
     /// Where the API listens.
     pub api: SocketAddr,
     /// The network's name.
@@ -71,6 +79,9 @@ pub struct Ready {
     pub tip: BlockId,
 }
 
+/// What serves others: the API and the framed protocol.
+type Servers = (tokio::task::JoinHandle<std::io::Result<()>>, tokio::task::JoinHandle<()>);
+
 /// A node that runs.
 pub struct Node {
     /// The door to the chain.
@@ -86,7 +97,7 @@ pub struct Node {
     shutdown: CancellationToken,
     writer: JoinHandle<Result<(), StoreError>>,
     others: Vec<JoinHandle<()>>,
-    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    servers: Servers,
     _lock: FolderLock,
 }
 
@@ -99,9 +110,9 @@ impl Node {
         let started = clock::start();
         create_private(&config.data_dir).map_err(|error| cannot("create", &config.data_dir, &error))?;
         let lock = FolderLock::acquire(&config.data_dir, PROGRAM)?;
-        // The port before the store: the commonest mistake is found in no time.
-        let listener = listen(config.api).await?;
-        let api = listener.local_addr().map_err(|error| CliError::other("listen", error.to_string()))?;
+        // The ports before the store: the commonest mistake is found in no time.
+        let (api_listener, api) = listen(config.api, API_TAKEN).await?;
+        let (p2p_listener, p2p) = listen(config.listen, P2P_TAKEN).await?;
         let data_dir = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
         let open = move |params: Params| open(params, &data_dir);
         let params = config.params.clone();
@@ -111,7 +122,8 @@ impl Node {
         let (opened_in, rebuilt) = (started.elapsed(), loaded.rebuilt);
         let thread = |error: std::io::Error| CliError::other("thread", error.to_string());
         let (chain, writer) = Chain::start(loaded, store).map_err(thread)?;
-        let mut others = vec![indexer::start(&chain).map_err(thread)?];
+        let (ticks, ticking) = net::ticks::start(&chain.shared).map_err(thread)?;
+        let mut others = vec![indexer::start(&chain).map_err(thread)?, ticking];
         let token_file = config.data_dir.join(TOKEN_FILE);
         let token = token::create(&token_file).map_err(|error| cannot("write", &token_file, &error))?;
         let (status, threads) = match &config.miner {
@@ -124,11 +136,25 @@ impl Node {
         others.extend(threads);
         let shutdown = CancellationToken::new();
         let state = api_state(&chain, status, token, api);
-        let server = tokio::spawn(api::serve(listener, state, shutdown.clone()));
-        let ready = describe(&config, &chain, api, token_file);
+        let servers = (
+            tokio::spawn(api::serve(api_listener, state, shutdown.clone())),
+            tokio::spawn(net::serve(p2p_listener, chain.clone(), ticks, shutdown.clone())),
+        );
+        let ready = describe(&config, &chain, (api, p2p), token_file);
         write_ready(&config, &ready)?;
         let ready_in = started.elapsed();
-        Ok(Self { chain, ready, opened_in, ready_in, rebuilt, shutdown, writer, others, server, _lock: lock })
+        Ok(Self {
+            chain,
+            ready,
+            opened_in,
+            ready_in,
+            rebuilt,
+            shutdown,
+            writer,
+            others,
+            servers,
+            _lock: lock,
+        })
     }
 
     /// Waits until the chain thread ends by itself, which only a failing store makes it do.
@@ -151,7 +177,8 @@ impl Node {
         wait_until(deadline, || self.writer.is_finished()).await;
         let left = deadline.saturating_duration_since(clock::start());
         // Requests that are slower than this lose nothing but their answer.
-        let _ = tokio::time::timeout(left.min(Duration::from_millis(500)), self.server).await;
+        let served = async { tokio::join!(self.servers.0, self.servers.1) };
+        let _ = tokio::time::timeout(left.min(Duration::from_millis(500)), served).await;
         // A stale file is harmless: who reads it finds nobody there.
         let _ = std::fs::remove_file(self.ready.data_dir.join(NODE_FILE));
         if !self.writer.is_finished() {
@@ -186,14 +213,16 @@ pub fn load_error(error: LoadError) -> CliError {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, CliError> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => CliError::in_use("port_in_use", format!("{address} is in use"))
-            .with_hint(
-                "another node may run there: steelyard-node status; or take a free port: --api 127.0.0.1:0",
-            ),
+/// Listens, and says where: with `taken` for a hint where somebody else does.
+async fn listen(address: SocketAddr, taken: &str) -> Result<(TcpListener, SocketAddr), CliError> {
+    let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            CliError::in_use("port_in_use", format!("{address} is in use")).with_hint(taken)
+        }
         _ => CliError::usage("listen", format!("cannot listen on {address}: {error}")),
-    })
+    })?;
+    let bound = listener.local_addr().map_err(|error| CliError::other("listen", error.to_string()))?;
+    Ok((listener, bound))
 }
 
 fn api_state(
@@ -205,12 +234,17 @@ fn api_state(
     ApiState { chain: chain.clone(), miner: status, token: token.into(), bound }
 }
 
-fn describe(config: &NodeConfig, chain: &Chain, api: SocketAddr, token_file: PathBuf) -> Ready {
+fn describe(
+    config: &NodeConfig,
+    chain: &Chain,
+    (api, p2p): (SocketAddr, SocketAddr),
+    token_file: PathBuf,
+) -> Ready {
     let view = chain.shared.read();
     let absolute = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     Ready {
         pid: std::process::id(),
-        p2p: None,
+        p2p,
         api,
         network: config.params.name.clone(),
         network_id: chain.shared.network,

@@ -49,7 +49,8 @@ impl User {
     fn starts(&self, line: &str) -> Running {
         let file = self.path("ready.json");
         let _ = std::fs::remove_file(&file);
-        let mut command = self.command(&format!("{line} --api 127.0.0.1:0 --ready-file ready.json"));
+        let mut command =
+            self.command(&format!("{line} --api 127.0.0.1:0 --listen 127.0.0.1:0 --ready-file ready.json"));
         let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut node = Running { child, ready: Value::Null };
         node.ready = wait_for(|| std::fs::read(&file).ok())
@@ -149,7 +150,7 @@ fn wrong_usage_ends_with_2_and_says_why() {
     for (line, name) in [
         ("--json dev --colour", "unknown_argument"),
         ("statsu --json", "unknown_command"),
-        ("dev --json --listen 127.0.0.1:0", "no_peers_yet"),
+        ("dev --json --connect 127.0.0.1:1", "no_peers_yet"),
         ("run --json --network atlantis", "unknown_network"),
         ("run --json --network tutorial --mine nobody", "setting_invalid"),
         ("new-network --json dev", "name_taken"),
@@ -253,9 +254,15 @@ fn dev_is_ready_at_once_and_stops_when_asked() {
     // The node that holds the folder is asked to verify it.
     let verified = user.runs("verify --data-dir d1");
     assert_eq!(code(&verified), Some(0), "{}", stderr(&verified));
-    let port = node.ready["api"].as_str().unwrap();
-    let taken = user.runs(&format!("dev --data-dir d2 --api {port} --json"));
-    assert_eq!((code(&taken), &json(&taken)["error"]["code"]), (Some(7), &Value::from("port_in_use")));
+    for (door, port, other) in [("api", "--api", "--listen"), ("p2p", "--listen", "--api")] {
+        let port = format!("{port} {}", node.ready[door].as_str().unwrap());
+        let taken = user.runs(&format!("dev --data-dir d2 {port} {other} 127.0.0.1:0 --json"));
+        let error = &json(&taken)["error"];
+        assert_eq!((code(&taken), &error["code"]), (Some(7), &Value::from("port_in_use")));
+        let hint = format!("{} 127.0.0.1:0", port.split(' ').next().unwrap());
+        assert!(error["hint"].as_str().unwrap().contains(&hint), "{error}");
+    }
+    assert_eq!(card["p2p"], node.ready["p2p"]);
     node.signal("-INT");
     assert_eq!(node.ends(), Some(0));
     assert_eq!(code(&user.runs("status --data-dir d1")), Some(3));

@@ -14,9 +14,9 @@ use steelyard_core::work::from_bits;
 use steelyard_node::chain::check::UncheckedBlock;
 use steelyard_node::chain::error::Accepted;
 use steelyard_node::chain::{Chain, load};
-use steelyard_node::clock;
 use steelyard_node::miner;
 use steelyard_node::store::{Store, StoreError};
+use steelyard_runtime::clock;
 
 /// A chain that runs; stopped when dropped.
 pub struct InProcess {

@@ -1,6 +1,7 @@
 //! A real node as a process: started, asked over HTTP, killed, started again. Knows the program's
 //! command line and API as a user does, and nothing of its inside.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -12,12 +13,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at something that another process is about to do.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// The node's program, which cargo has put beside this test's own.
+/// The node's program.
 #[must_use]
 pub fn node_program() -> PathBuf {
+    program("steelyard-node")
+}
+
+/// A program of this workspace, which cargo has put beside this test's own.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("this program has a path");
-    let folder = own.ancestors().nth(2).expect("tests run from target/<profile>/deps");
-    let program = folder.join("steelyard-node");
+    let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
+    let program = folder.expect("programs run from target/<profile>, tests from its deps").join(name);
     assert!(
         program.exists(),
         "{} is missing: run `cargo test --workspace`, which builds it",
@@ -47,7 +54,7 @@ pub fn run_node(args: &[&str]) -> Output {
 /// How a node is started.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// Subcommand and flags but for folder, API and ready file.
+    /// Subcommand and flags but for folder, addresses and ready file.
     pub args: Vec<String>,
     /// The node's folder.
     pub data_dir: PathBuf,
@@ -87,7 +94,8 @@ impl Launch {
     /// Starts it and kills it after so long, ready or not.
     pub fn start_and_kill_after(&self, alive: Duration) {
         let mut child = node_command(&self.args.iter().map(String::as_str).collect::<Vec<_>>())
-            .args(["--data-dir", self.data_dir.to_str().expect("a plain path"), "--api", "127.0.0.1:0"])
+            .args(["--data-dir", self.data_dir.to_str().expect("a plain path")])
+            .args(["--api", "127.0.0.1:0", "--listen", "127.0.0.1:0"])
             .envs(self.env.iter().cloned())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -110,7 +118,7 @@ impl Launch {
         let mut command = node_command(&self.args.iter().map(String::as_str).collect::<Vec<_>>());
         command
             .args(["--data-dir", self.data_dir.to_str().expect("a plain path")])
-            .args(["--api", "127.0.0.1:0"])
+            .args(["--api", "127.0.0.1:0", "--listen", "127.0.0.1:0"])
             .args(["--ready-file", ready_file.to_str().expect("a plain path")])
             .envs(self.env.iter().cloned())
             .stdout(Stdio::null())
@@ -122,7 +130,8 @@ impl Launch {
                 let ready: Value =
                     serde_json::from_slice(&bytes).expect("the ready file is JSON, written whole");
                 let api = Api::new(ready["api"].as_str().expect("an address"));
-                return Ok(Node { child, ready, api, ready_in: started.elapsed() });
+                let p2p = ready["p2p"].as_str().and_then(|text| text.parse().ok()).expect("an address");
+                return Ok(Node { child, ready, api, p2p, ready_in: started.elapsed() });
             }
             if let Some(status) = child.try_wait().expect("the child can be asked") {
                 return Err(format!("{status}: {}", std::fs::read_to_string(&log_file).unwrap_or_default()));
@@ -141,6 +150,8 @@ pub struct Node {
     pub ready: Value,
     /// Its API.
     pub api: Api,
+    /// Where wallets connect.
+    pub p2p: SocketAddr,
     /// From the start of the process until its ready file was there.
     pub ready_in: Duration,
 }

@@ -7,19 +7,26 @@ use std::path::{Component, Path, PathBuf};
 
 use directories::ProjectDirs;
 
-/// The folder of one network's data, e.g. `~/.local/share/steelyard/dev`. `None` when the user has
-/// no home, or when `network` is no plain folder name.
-pub fn data_dir(network: &str) -> Option<PathBuf> {
+/// The folder of settings that the programs share.
+const SETTINGS_FOLDER: &str = "steelyard";
+
+/// The folder of a program's data of one network, e.g. `~/.local/share/steelyard/dev` for the
+/// program folder `steelyard`. `None` when the user has no home, or when `network` is no plain
+/// folder name.
+pub fn data_dir(program_folder: &str, network: &str) -> Option<PathBuf> {
     let mut parts = Path::new(network).components();
     match (parts.next(), parts.next()) {
-        (Some(Component::Normal(name)), None) if name == network => Some(project()?.data_dir().join(name)),
+        (Some(Component::Normal(name)), None) if name == network => {
+            Some(project(program_folder)?.data_dir().join(name))
+        }
         _ => None,
     }
 }
 
-/// The folder of settings files, e.g. `~/.config/steelyard`. `None` when the user has no home.
+/// The folder of both programs' settings files, e.g. `~/.config/steelyard`. `None` when the user
+/// has no home.
 pub fn config_dir() -> Option<PathBuf> {
-    Some(project()?.config_dir().to_path_buf())
+    Some(project(SETTINGS_FOLDER)?.config_dir().to_path_buf())
 }
 
 /// Creates `dir` and its missing parents, each 0700. A folder that is there keeps its mode: the
@@ -56,8 +63,8 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     dir.metadata().map(|_| ())
 }
 
-fn project() -> Option<ProjectDirs> {
-    ProjectDirs::from("", "", "steelyard")
+fn project(folder: &str) -> Option<ProjectDirs> {
+    ProjectDirs::from("", "", folder)
 }
 
 #[cfg(test)]
@@ -66,11 +73,11 @@ mod tests {
 
     #[test]
     fn a_network_is_one_folder_name() {
-        let dir = data_dir("dev").unwrap();
-        assert!(dir.ends_with("steelyard/dev"));
+        assert!(data_dir("steelyard", "dev").unwrap().ends_with("steelyard/dev"));
+        assert!(data_dir("steelyard-wallet", "dev").unwrap().ends_with("steelyard-wallet/dev"));
         assert!(config_dir().unwrap().ends_with("steelyard"));
         for name in ["", ".", "..", "a/b", "/a", "a/", "../a"] {
-            assert_eq!(data_dir(name), None, "{name:?}");
+            assert_eq!(data_dir("steelyard", name), None, "{name:?}");
         }
     }
 

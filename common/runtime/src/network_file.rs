@@ -61,6 +61,23 @@ pub enum NetworkFileError {
     OutOfBounds(#[from] ParamsError),
 }
 
+/// The built-in network of that name, or the one in the file of that name.
+///
+/// # Errors
+/// There is neither, or as [`read`].
+pub fn named(network: &str) -> Result<Params, CliError> {
+    match network {
+        "dev" => Ok(Params::dev()),
+        "tutorial" => Ok(Params::tutorial()),
+        file if Path::new(file).exists() => read(Path::new(file)),
+        other => Err(CliError::usage(
+            "unknown_network",
+            format!("there is no network or network file \"{other}\""),
+        )
+        .with_hint("dev and tutorial are built in; steelyard-node new-network NAME writes a file")),
+    }
+}
+
 /// Reads a network from the file at `path`.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::output::to_stderr;
 
 /// Time between two redraws on a terminal.
@@ -42,7 +43,7 @@ impl Progress {
         // Where nobody watches, work that takes less than the interval says only its last line.
         let shown = if terminal { None } else { Some(Duration::ZERO) };
         let state = State { done: 0, total, shown, finished: false };
-        Progress { label: label.to_owned(), terminal, started: Instant::now(), state: Mutex::new(state) }
+        Progress { label: label.to_owned(), terminal, started: clock::start(), state: Mutex::new(state) }
     }
 
     /// Says how much is done in all.

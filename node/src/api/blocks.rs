@@ -16,13 +16,14 @@ use steelyard_core::types::body::Body;
 use steelyard_core::types::header::HEADER_BYTES;
 
 use super::Api;
-use super::bodies::{BodySummary, Placed, coinbase, transactions};
+use super::bodies::{BodySummary, coinbase, transactions};
 use super::error::ApiError;
 use super::request::{Args, Segment, Tag, octets};
 use super::tx::{Place, describe};
 use super::types::{Block, BlockSummary, Decimal, Header};
 use crate::chain::index::{Entry, Verdict};
 use crate::chain::view::View;
+use crate::lookup::Placed;
 
 /// What never changes may be kept for a year.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use steelyard_runtime::clock;
 use tokio::sync::Mutex;
 
 use super::error::ApiError;
-use crate::clock;
 
 /// The last figure, and when it was made. An async lock: it is held while the figure is made.
 pub(super) struct Cached<T>(Mutex<Option<(Instant, T)>>);

@@ -9,6 +9,7 @@ use steelyard_core::consensus::error::TxRule;
 
 use super::types::{ErrorBody, ErrorDetail};
 use crate::chain::error::{ChainError, LoadError, TxError};
+use crate::lookup::LookupError;
 use crate::mempool::PoolError;
 use crate::store::StoreError;
 
@@ -164,6 +165,17 @@ impl From<LoadError> for ApiError {
         match error {
             LoadError::Store(error) => error.into(),
             rule @ LoadError::Rule { .. } => Self::damaged(&rule.to_string()),
+        }
+    }
+}
+
+impl From<LookupError> for ApiError {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::Chain(error) => error.into(),
+            LookupError::Load(error) => error.into(),
+            LookupError::Indexing => Self::unavailable("indexing", error.to_string()),
+            LookupError::Ended => Self::internal("blocking work ended early"),
         }
     }
 }

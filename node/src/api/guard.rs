@@ -16,11 +16,10 @@ use axum::http::uri::{Authority, Uri};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use steelyard_runtime::token;
+use steelyard_runtime::{clock, token};
 
 use super::Api;
 use super::error::ApiError;
-use crate::clock;
 use crate::limits::API_REQUEST_MS;
 
 /// Answers load nothing, frame nothing and are framed by nobody.

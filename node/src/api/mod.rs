@@ -7,10 +7,10 @@ mod address;
 mod blocks;
 mod bodies;
 mod cached;
-mod connections;
 pub mod error;
 mod guard;
 mod health;
+mod listener;
 mod mempool;
 mod operator;
 mod request;
@@ -28,18 +28,28 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
+use steelyard_runtime::connections::{ConnectionLimits, Connections};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::bodies::Summaries;
 use self::cached::Cached;
-use self::connections::Connections;
 use self::error::ApiError;
+use self::listener::ApiListener;
 use self::request::{operate, read, submit};
 use crate::chain::Chain;
-use crate::limits::{API_BATCHES_MAX, API_REQUESTS_MAX, API_WORKERS_MAX};
+use crate::limits::{
+    API_BATCHES_MAX, API_CONNECTIONS_MAX, API_REQUEST_MS, API_REQUESTS_MAX, API_WORKERS_MAX,
+};
+use crate::lookup::workers::Workers;
 use crate::miner::MinerStatus;
+
+/// The bounds of connections: one may rest for longer than a request may take.
+const CONNECTION_LIMITS: ConnectionLimits = ConnectionLimits {
+    connections_max: API_CONNECTIONS_MAX,
+    idle: Duration::from_millis(2 * API_REQUEST_MS),
+};
 
 /// After a stop: requests in progress may go on for so long…
 const STOP_GRACE: Duration = Duration::from_millis(250);
@@ -69,7 +79,7 @@ struct Api {
     token: Arc<str>,
     bound: SocketAddr,
     requests: Semaphore,
-    workers: Arc<Semaphore>,
+    workers: Workers,
     batches: Semaphore,
     verifications: Arc<Semaphore>,
     summaries: Summaries,
@@ -86,7 +96,7 @@ impl Api {
             token: state.token,
             bound: state.bound,
             requests: Semaphore::new(API_REQUESTS_MAX),
-            workers: Arc::new(Semaphore::new(API_WORKERS_MAX)),
+            workers: Workers::new(API_WORKERS_MAX, Duration::from_millis(API_REQUEST_MS)),
             batches: Semaphore::new(API_BATCHES_MAX),
             verifications: Arc::new(Semaphore::new(1)),
             summaries: Summaries::default(),
@@ -159,7 +169,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let closing = CancellationToken::new();
-    let connections = Connections::new(listener, closing.clone());
+    let connections = Connections::new(ApiListener(listener), CONNECTION_LIMITS, closing.clone());
     let served =
         axum::serve(connections, router(state)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let give_up = async {

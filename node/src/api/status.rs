@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use steelyard_runtime::clock;
 
 use super::Api;
 use super::error::ApiError;
 use super::types::{Decimal, Notice, Status};
 use crate::chain::index::Entry;
-use crate::clock;
 
 /// Age at which the size of the store's files is looked up again.
 const DISK_AGE_MAX: Duration = Duration::from_secs(1);

@@ -1,8 +1,6 @@
-//! Transactions on their way in: read, checked without state on all cores, and through the chain's
-//! door. Answered when durable. One that was submitted before is answered as it stands, so that who
-//! did not hear the first answer may ask again. Must not know what makes a transaction valid.
+//! Transactions on their way in over HTTP: read, checked without state on all cores, and through
+//! the chain's door. Answered when durable. Must not know what makes a transaction valid.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,25 +8,19 @@ use axum::extract::{Request, State};
 use rayon::prelude::*;
 use serde::Deserialize;
 use steelyard_core::consensus::error::TxRule;
-use steelyard_core::consensus::transaction::{CheckedTx, shape};
 use steelyard_core::encode::DecodeError;
-use steelyard_core::hash::TxId;
 use steelyard_core::types::transaction::TX_BYTES_MAX;
 
 use super::Api;
-use super::bodies::Candidates;
 use super::error::ApiError;
 use super::request::{Payload, json};
 use super::types::{Submitted, TxStatus, TxVerdict};
-use crate::chain::error::TxError;
 use crate::limits::{API_BATCH_TXS_MAX, API_BODY_BYTES_MAX, API_TX_BODY_BYTES_MAX};
-use crate::mempool::PoolError;
+use crate::lookup::LookupError;
+use crate::lookup::submission::{Taken, check, submit};
 
 /// Bytes of the length in front of each transaction of a batch.
 const LENGTH_BYTES: usize = 4;
-
-/// What became of one transaction of a batch: its own fault, or the pool's verdict on it.
-type Outcome = Result<(TxId, Result<(), PoolError>), ApiError>;
 
 /// JSON of `POST /tx`.
 #[derive(Deserialize)]
@@ -52,20 +44,11 @@ pub(super) async fn one(State(api): State<Arc<Api>>, request: Request) -> Result
         Payload::Raw(bytes) => bytes,
         Payload::Json(text) => unhex(&json::<One>(&text)?.tx)?,
     };
-    let checking = Arc::clone(&api);
-    let checked = tokio::task::spawn_blocking(move || check(&checking, &tx)).await;
-    let tx = checked.map_err(|_| ApiError::internal("a check of signatures ended early"))??;
-    let id = tx.id();
-    match api.chain.submit_tx(tx).await {
-        Ok(_) => Ok(Json(Submitted { id, status: TxStatus::Pending })),
-        Err(TxError::Pool(refused)) if may_be_confirmed(&refused) => {
-            match confirmed(&api, vec![id]).await?.contains(&id) {
-                true => Ok(Json(Submitted { id, status: TxStatus::Confirmed })),
-                false => Err(refused.into()),
-            }
-        }
-        Err(error) => Err(error.into()),
-    }
+    let shared = Arc::clone(&api.chain.shared);
+    let checked = tokio::task::spawn_blocking(move || check(&shared, &tx)).await;
+    let tx = checked.map_err(|_| LookupError::Ended)??;
+    let taken = submit::<ApiError>(&api.chain, &api.workers, vec![Ok(tx)]).await?.pop();
+    Ok(Json(submitted(taken.ok_or(LookupError::Ended)??)))
 }
 
 /// `POST /txs`.
@@ -75,77 +58,22 @@ pub(super) async fn many(
 ) -> Result<Json<Vec<TxVerdict>>, ApiError> {
     let _place = api.batches.acquire().await.map_err(|_| ApiError::busy())?;
     let payload = Payload::read(request, API_BODY_BYTES_MAX).await?;
-    let checking = Arc::clone(&api);
+    let shared = Arc::clone(&api.chain.shared);
     let checked = tokio::task::spawn_blocking(move || {
-        let txs = split(payload)?;
-        Ok::<_, ApiError>(txs.into_par_iter().map(|tx| check(&checking, &tx?)).collect::<Vec<_>>())
+        let check = |tx: Result<Vec<u8>, ApiError>| Ok(check(&shared, &tx?)?);
+        Ok::<_, ApiError>(split(payload)?.into_par_iter().map(check).collect::<Vec<_>>())
     });
-    let checked = checked.await.map_err(|_| ApiError::internal("a check of signatures ended early"))??;
-    let (mut txs, mut verdicts) = (Vec::new(), Vec::with_capacity(checked.len()));
-    for checked in checked {
-        verdicts.push(checked.map(|tx| {
-            let id = tx.id();
-            txs.push(tx);
-            id
-        }));
-    }
-    let mut admitted = api.chain.submit_txs(txs).await?.into_iter();
-    let outcomes: Vec<Outcome> = verdicts
-        .into_iter()
-        .map(|verdict| {
-            let id = verdict?;
-            let admission =
-                admitted.next().ok_or_else(|| ApiError::internal("fewer verdicts than transactions"))?;
-            Ok((id, admission.map(|_| ())))
-        })
-        .collect();
-    let in_doubt = |outcome: &Outcome| match outcome {
-        Ok((id, Err(refused))) if may_be_confirmed(refused) => Some(*id),
-        _ => None,
+    let checked = checked.await.map_err(|_| LookupError::Ended)??;
+    let verdict = |taken: Result<Taken, ApiError>| match taken {
+        Ok(taken) => TxVerdict::Submitted(submitted(taken)),
+        Err(refused) => TxVerdict::Refused(refused.into_body()),
     };
-    let confirmed = confirmed(&api, outcomes.iter().filter_map(in_doubt).collect()).await?;
-    Ok(Json(outcomes.into_iter().map(|outcome| answer(outcome, &confirmed)).collect()))
+    Ok(Json(submit(&api.chain, &api.workers, checked).await?.into_iter().map(verdict).collect()))
 }
 
-fn answer(outcome: Outcome, confirmed: &HashSet<TxId>) -> TxVerdict {
-    match outcome {
-        Ok((id, Ok(()))) => TxVerdict::Submitted(Submitted { id, status: TxStatus::Pending }),
-        Ok((id, Err(_))) if confirmed.contains(&id) => {
-            TxVerdict::Submitted(Submitted { id, status: TxStatus::Confirmed })
-        }
-        Ok((_, Err(refused))) => TxVerdict::Refused(ApiError::from(refused).into_body()),
-        Err(error) => TxVerdict::Refused(error.into_body()),
-    }
-}
-
-/// Form and signatures; those of a pending transaction not again.
-fn check(api: &Api, bytes: &[u8]) -> Result<CheckedTx, ApiError> {
-    let shared = &api.chain.shared;
-    let shaped = shape(&shared.network, bytes)?;
-    let is_known = shared.read().is_verified(&shaped.id(), &shaped.full_id());
-    Ok(if is_known { shaped.known_to_verify() } else { shaped.verify()? })
-}
-
-/// A transaction that is in a block fails by its nonce, or earlier by its expiry.
-fn may_be_confirmed(refused: &PoolError) -> bool {
-    matches!(refused, PoolError::Rule(TxRule::NonceUsed { .. } | TxRule::Expired { .. }))
-}
-
-/// Those of the transactions that the active chain has.
-async fn confirmed(api: &Arc<Api>, ids: Vec<TxId>) -> Result<HashSet<TxId>, ApiError> {
-    if ids.is_empty() {
-        return Ok(HashSet::new());
-    }
-    api.indexed().await?;
-    let located = api.blocking(move |api| {
-        let candidates = Candidates::of(&api.chain.shared.read(), &ids);
-        let mut confirmed = HashSet::new();
-        api.locate(candidates, |id, _, _, _| {
-            confirmed.insert(id);
-        })?;
-        Ok(confirmed)
-    });
-    located.await
+fn submitted(taken: Taken) -> Submitted {
+    let status = if taken.is_confirmed { TxStatus::Confirmed } else { TxStatus::Pending };
+    Submitted { id: taken.id, status }
 }
 
 fn unhex(text: &str) -> Result<Vec<u8>, ApiError> {

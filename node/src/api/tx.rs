@@ -16,10 +16,10 @@ use steelyard_core::types::body::Body;
 use steelyard_core::types::transaction::{self, Transaction, asset_id, full_id};
 
 use super::Api;
-use super::bodies::{Candidates, Placed, is_indexed};
 use super::error::ApiError;
 use super::request::{Segment, Tag, octets};
 use super::types::{Action, Payment, Tx, TxProof, TxStatus, Units};
+use crate::lookup::{Candidates, Placed, indexed, is_indexed, locate};
 
 /// Where a transaction stands.
 #[derive(Clone, Copy)]
@@ -119,7 +119,7 @@ async fn find(api: &Arc<Api>, id: TxId) -> Result<Found, ApiError> {
         };
         let confirmed = api.blocking(move |api| {
             let mut confirmed = None;
-            api.locate(candidates, |_, placed, index, body| {
+            locate(&api.chain, candidates, |_, placed, index, body| {
                 confirmed = Some((placed.clone(), index, body.clone()))
             })?;
             Ok(confirmed)
@@ -133,7 +133,7 @@ async fn find(api: &Arc<Api>, id: TxId) -> Result<Found, ApiError> {
                 format!("no transaction {id}, pending or confirmed"),
             ));
         }
-        api.indexed().await?;
+        indexed(&api.chain.shared).await?;
     }
 }
 

@@ -101,6 +101,31 @@ impl View {
         (sent, received)
     }
 
+    /// What an address has pending as receiver, durable only: as far as it is asked for.
+    pub fn pending_to(
+        &self,
+        address: &steelyard_core::hash::Address,
+    ) -> impl Iterator<Item = &mempool::Entry> {
+        self.pool.paid_to(address).filter(|entry| entry.seq <= self.seq)
+    }
+
+    /// Whether one of these addresses has anything pending, as sender or as receiver, that became
+    /// durable after commit `seq`. Also said when they have more pending than is looked at.
+    #[must_use]
+    pub fn has_pending_since(
+        &self,
+        addresses: &[steelyard_core::hash::Address],
+        seq: u64,
+        looks_max: usize,
+    ) -> bool {
+        if self.seq <= seq {
+            return false;
+        }
+        let of = |address| self.pool.sent_by(address).chain(self.pool.paid_to(address));
+        let mut all = addresses.iter().flat_map(of).enumerate();
+        all.any(|(looks, entry)| looks == looks_max || (entry.seq > seq && entry.seq <= self.seq))
+    }
+
     /// Pending transactions that are durable: how many, and the memory they are counted for.
     #[must_use]
     pub fn pending_size(&self) -> (usize, usize) {

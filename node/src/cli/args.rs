@@ -1,19 +1,13 @@
-//! The arguments as types, and what is said about wrong ones. Must not know defaults: those
-//! belong to the settings, where each value remembers where it came from.
+//! The arguments as types. Must not know defaults: those belong to the settings, where each value
+//! remembers where it came from.
 
-use std::ffi::OsString;
-
-use clap::error::ErrorKind;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use steelyard_core::amount::Coins;
-use steelyard_runtime::exit::{CliError, ExitCode};
-use steelyard_runtime::output::Output;
+use steelyard_runtime::exit::CliError;
+use steelyard_runtime::settings::Flag;
+use steelyard_runtime::{version, words};
 
 use super::config::SECTION;
-use super::{version, words};
-
-/// A setting given as an argument: section, name, value.
-pub type Flag = (&'static str, &'static str, String);
 
 /// A node of a Steelyard network.
 ///
@@ -115,7 +109,8 @@ pub struct NodeArgs {
     /// Written as JSON once the node listens: process, API, network, token file, tip
     #[arg(long, value_name = "PATH")]
     ready_file: Option<String>,
-    #[arg(long, value_name = "IP:PORT", hide = true)]
+    /// Where wallets connect; port 0 takes a free one [default: 127.0.0.1 and the network's port]
+    #[arg(long, value_name = "IP:PORT")]
     listen: Option<String>,
     #[arg(long, value_name = "IP:PORT", hide = true, action = ArgAction::Append)]
     connect: Vec<String>,
@@ -206,16 +201,15 @@ impl Globals {
 
 impl NodeArgs {
     fn flags(&self) -> Result<Vec<Flag>, CliError> {
-        if self.listen.is_some() || !self.connect.is_empty() {
-            let error = CliError::usage(
-                "no_peers_yet",
-                "this version has no peers yet: --listen and --connect do nothing",
-            );
-            return Err(error.with_hint("leave them out: a node of this version runs on its own"));
+        if !self.connect.is_empty() {
+            let error =
+                CliError::usage("no_peers_yet", "this version has no peers yet: --connect does nothing");
+            return Err(error.with_hint("leave it out: a node of this version runs on its own"));
         }
         Ok(given([
             ("data_dir", &self.folder.data_dir),
             ("api", &self.api.api),
+            ("listen", &self.listen),
             ("mine", &self.mine),
             ("mine_threads", &self.mine_threads),
             ("ready_file", &self.ready_file),
@@ -264,50 +258,11 @@ fn given<const N: usize>(flags: [(&'static str, &Option<String>); N]) -> Vec<Fla
     given.collect()
 }
 
-/// Reads the arguments.
-///
-/// # Errors
-/// How the process is to end: help was shown, or the error was.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
-    let args: Vec<OsString> = args.into_iter().collect();
-    Cli::try_parse_from(&args).map_err(|error| {
-        let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-        let mut own = args.iter().skip(1).take_while(|arg| *arg != "--");
-        if !is_help && own.any(|arg| arg == "--json") {
-            Output::new(true).error(&described(&error));
-        } else {
-            // A reader that is gone changes nothing.
-            let _ = error.print();
-        }
-        if is_help { ExitCode::Ok } else { ExitCode::Usage }
-    })
-}
-
-/// A parser's error for programs: its first paragraph, and its tip or the usage.
-fn described(error: &clap::Error) -> CliError {
-    let code = match error.kind() {
-        ErrorKind::UnknownArgument => "unknown_argument",
-        ErrorKind::InvalidSubcommand => "unknown_command",
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => "invalid_argument",
-        ErrorKind::MissingRequiredArgument | ErrorKind::MissingSubcommand => "missing_argument",
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            return CliError::usage("missing_argument", "a command is needed")
-                .with_hint("steelyard-node --help");
-        }
-        _ => "usage",
-    };
-    let text = error.render().to_string();
-    let first = text.split("\n\n").next().unwrap_or_default();
-    let words: Vec<&str> = first.trim_start_matches("error: ").split_whitespace().collect();
-    let mut hints = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("tip: "));
-    let hint = hints.next_back().unwrap_or("steelyard-node --help");
-    CliError::usage(code, words.join(" ")).with_hint(hint.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     fn parsed(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(line.split(' '))
@@ -327,12 +282,9 @@ mod tests {
 
     #[test]
     fn peers_are_refused_in_words() {
-        for flags in ["--listen 127.0.0.1:1", "--connect 127.0.0.1:1 --connect 127.0.0.1:2"] {
-            let Command::Dev(args) = parsed(&format!("steelyard-node dev {flags}")).unwrap().command else {
-                panic!()
-            };
-            assert_eq!(args.flags().unwrap_err().code, "no_peers_yet");
-        }
+        let line = "steelyard-node dev --listen 127.0.0.1:1 --connect 127.0.0.1:1 --connect 127.0.0.1:2";
+        let Command::Dev(args) = parsed(line).unwrap().command else { panic!() };
+        assert_eq!(args.flags().unwrap_err().code, "no_peers_yet");
     }
 
     #[test]
@@ -345,17 +297,5 @@ mod tests {
         let names: Vec<_> =
             args.flags().unwrap().into_iter().map(|(_, name, value)| format!("{name}={value}")).collect();
         assert_eq!(names, ["network=dev", "mine_on_tx=true"]);
-    }
-
-    #[test]
-    fn a_parsers_error_is_one_line_with_a_hint() {
-        let error = described(&parsed("steelyard-node statsu").unwrap_err());
-        assert_eq!((error.exit, error.code.as_str()), (ExitCode::Usage, "unknown_command"));
-        assert_eq!(error.message, "unrecognized subcommand 'statsu'");
-        assert!(error.hint.unwrap().contains("'status'"));
-        let error = described(&parsed("steelyard-node new-network x --spacing soon").unwrap_err());
-        assert_eq!(error.code, "invalid_argument");
-        assert!(error.message.contains("'soon'") && !error.message.contains('\n'));
-        assert_eq!(described(&parsed("steelyard-node").unwrap_err()).code, "missing_argument");
     }
 }

@@ -1,37 +1,40 @@
 //! The settings of one run: arguments, environment, files and defaults made into the values that
 //! the commands work with. Must not know what a command does with them.
 
-use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::Serialize;
 use steelyard_core::address;
 use steelyard_core::hash::Address;
 use steelyard_core::params::Params;
+use steelyard_runtime::dirs;
 use steelyard_runtime::exit::CliError;
 use steelyard_runtime::logs::{self, LogFormat};
 use steelyard_runtime::output::Output;
-use steelyard_runtime::settings::{Key, Row, Settings, SettingsError, Source, environment};
-use steelyard_runtime::{dirs, network_file, ready};
+use steelyard_runtime::settings::{
+    self, Flag, Key, NetworkSettings, Row, Settings, SettingsError, Source, Sources, environment,
+};
 
-use super::args::{Flag, Globals};
+use super::args::Globals;
 use super::events::Form;
 use crate::miner::MinerConfig;
 use crate::node::NodeConfig;
 
 /// The section of this program's settings.
 pub const SECTION: &str = "node";
+/// The folder of this program in the folder of the user's data.
+const DATA_FOLDER: &str = "steelyard";
 /// Most threads that mine.
 const MINE_THREADS_MAX: usize = 1_024;
 /// The value of `mine` that does not.
 const MINE_OFF: &str = "off";
 
 /// Every setting, and the section of the program that shares the files.
-const KEYS: [Key; 10] = [
+const KEYS: [Key; 11] = [
     Key::new(SECTION, "network", Some("dev")),
     Key::new(SECTION, "data_dir", None),
     Key::new(SECTION, "api", None),
+    Key::new(SECTION, "listen", None),
     Key::new(SECTION, "mine", None),
     Key::new(SECTION, "mine_threads", Some("1")),
     Key::new(SECTION, "mine_on_tx", Some("false")),
@@ -49,12 +52,6 @@ pub struct Resolved {
     /// The network as it was given: a name or a file.
     pub network: String,
     settings: Settings,
-    files: Vec<PathBuf>,
-}
-
-#[derive(Serialize)]
-struct Printed {
-    settings: Vec<Row>,
     files: Vec<PathBuf>,
 }
 
@@ -79,24 +76,10 @@ impl Resolved {
         given: Option<PathBuf>,
         folder: Option<PathBuf>,
     ) -> Result<Self, CliError> {
-        let resolve =
-            |files: &[(PathBuf, String)]| Settings::resolve(&KEYS, flags, env.iter().cloned(), files);
-        let given = given.map(|path| read(&path).map(|text| (path, text)));
-        let mut files = Vec::from_iter(given.transpose()?);
-        // The network says which file is the weakest, so it has to be known before that is read.
-        let network: String = resolve(&files)?.require(SECTION, "network")?;
-        let params = params(&network)?;
-        let own = folder.map(|folder| folder.join(format!("{}.toml", params.name)));
-        if let Some(own) = own.filter(|path| path.exists()) {
-            let text = read(&own)?;
-            files.push((own, text));
-        }
-        let settings = resolve(&files)?;
-        if settings.get(SECTION, "network") != Some(network.as_str()) {
-            let reason = "a network's own file cannot choose another network";
-            return Err(settings.invalid(SECTION, "network", reason).into());
-        }
-        Ok(Self { params, network, settings, files: files.into_iter().map(|(path, _)| path).collect() })
+        let sources = Sources { flags, env, given, folder };
+        let NetworkSettings { params, network, settings, files } =
+            settings::resolve_for_network(&KEYS, SECTION, sources)?;
+        Ok(Self { params, network, settings, files })
     }
 
     /// What a node needs. `mine_default` gets the rewards when the settings name nobody.
@@ -108,6 +91,7 @@ impl Resolved {
             params: self.params.clone(),
             data_dir: self.data_dir()?,
             api: self.settings.parse(SECTION, "api")?.unwrap_or_else(|| self.api_default()),
+            listen: self.settings.parse(SECTION, "listen")?.unwrap_or_else(|| self.listen_default()),
             miner: self.miner(mine_default)?,
             ready_file: self.settings.get(SECTION, "ready_file").map(PathBuf::from),
         })
@@ -119,7 +103,7 @@ impl Resolved {
     /// Nobody named one and the user has no home.
     pub fn data_dir(&self) -> Result<PathBuf, CliError> {
         let named = self.settings.get(SECTION, "data_dir").map(PathBuf::from);
-        named.or_else(|| dirs::data_dir(&self.params.name)).ok_or_else(|| {
+        named.or_else(|| dirs::data_dir(DATA_FOLDER, &self.params.name)).ok_or_else(|| {
             CliError::usage("no_data_dir", "there is no home folder to keep data in")
                 .with_hint("give --data-dir DIR")
         })
@@ -156,6 +140,10 @@ impl Resolved {
         SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), self.params.policy.api_port)
     }
 
+    fn listen_default(&self) -> SocketAddr {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), self.params.policy.p2p_port)
+    }
+
     fn miner(&self, default: Option<Address>) -> Result<Option<MinerConfig>, SettingsError> {
         let invalid = |name: &str, reason: &str| self.settings.invalid(SECTION, name, reason);
         let threads: usize = self.settings.require(SECTION, "mine_threads")?;
@@ -180,6 +168,7 @@ impl Resolved {
         for row in rows.iter_mut().filter(|row| row.value.is_none()) {
             row.value = match row.name {
                 "api" => Some(self.api_default().to_string()),
+                "listen" => Some(self.listen_default().to_string()),
                 "data_dir" => self.data_dir().ok().map(|path| path.display().to_string()),
                 _ => None,
             };
@@ -192,56 +181,14 @@ impl Resolved {
 }
 
 /// `config print`.
-///
-/// # Errors
-/// None today; wrong settings have been refused before.
-pub fn print(resolved: &Resolved, out: Output) -> Result<(), CliError> {
-    let rows = resolved.rows();
-    let shown = |row: &Row| match &row.value {
-        Some(value) => format!("{}.{} = {value:?}", row.section, row.name),
-        None => format!("# {}.{} is not set", row.section, row.name),
-    };
-    let width = rows.iter().filter(|row| row.value.is_some()).map(|row| shown(row).chars().count()).max();
-    for row in &rows {
-        let source = if row.value.is_some() { format!("# {}", row.source) } else { String::new() };
-        let line = format!("{:<width$}  {source}", shown(row), width = width.unwrap_or_default());
-        out.line(line.trim_end());
-    }
-    out.json(&Printed { settings: rows, files: resolved.files.clone() });
-    Ok(())
-}
-
-/// The network of that name, or of the file of that name.
-fn params(network: &str) -> Result<Params, CliError> {
-    match network {
-        "dev" => Ok(Params::dev()),
-        "tutorial" => Ok(Params::tutorial()),
-        file if Path::new(file).exists() => network_file::read(Path::new(file)),
-        other => Err(CliError::usage(
-            "unknown_network",
-            format!("there is no network or network file \"{other}\""),
-        )
-        .with_hint("dev and tutorial are built in; steelyard-node new-network NAME writes a file")),
-    }
-}
-
-fn read(path: &Path) -> Result<String, CliError> {
-    let refused = |reason: String| {
-        CliError::usage(
-            "settings_file_unreadable",
-            format!("cannot read the settings file {}: {reason}", path.display()),
-        )
-    };
-    let bytes = ready::read_bounded(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => refused("there is none".to_owned()),
-        _ => refused(error.to_string()),
-    })?;
-    String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8 text".to_owned()))
+pub fn print(resolved: &Resolved, out: Output) {
+    settings::print(resolved.rows(), &resolved.files, out);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn resolve(flags: &[(&'static str, &str)], folder: Option<&Path>) -> Result<Resolved, CliError> {
         let flags: Vec<Flag> =
@@ -250,20 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn a_networks_own_file_is_the_weakest_and_cannot_change_the_network() {
+    fn an_argument_for_the_api_is_known_as_one() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("dev.toml"), "[node]\napi = \"127.0.0.1:1\"\n").unwrap();
-        std::fs::write(dir.path().join("tutorial.toml"), "[node]\nnetwork = \"dev\"\n").unwrap();
         let api =
             |flags: &[(&'static str, &str)]| resolve(flags, Some(dir.path())).unwrap().api_named().unwrap();
         assert_eq!(api(&[]).unwrap(), ("127.0.0.1:1".parse().unwrap(), false));
         assert_eq!(api(&[("api", "127.0.0.1:2")]).unwrap(), ("127.0.0.1:2".parse().unwrap(), true));
-        let flags = [("network", "tutorial")];
-        // The argument wins over the file, which then changes nothing.
-        assert_eq!(resolve(&flags, Some(dir.path())).unwrap().params.name, "tutorial");
-        std::fs::write(dir.path().join("dev.toml"), "[node]\nnetwork = \"tutorial\"\n").unwrap();
-        let error = resolve(&[], Some(dir.path())).unwrap_err();
-        assert!(error.message.contains("dev.toml"), "{}", error.message);
+        assert_eq!(api(&[("network", "tutorial")]), None);
     }
 
     #[test]
@@ -288,6 +229,7 @@ mod tests {
         let resolved = resolve(&[("network", "tutorial"), ("data_dir", "/d")], None).unwrap();
         let config = resolved.node(None).unwrap();
         assert_eq!(config.api.to_string(), "127.0.0.1:9344");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:9343");
         assert_eq!(config.data_dir, Path::new("/d"));
         let api = resolved.rows().into_iter().find(|row| row.name == "api").unwrap();
         assert_eq!((api.value.as_deref(), api.source.as_str()), (Some("127.0.0.1:9344"), "default"));

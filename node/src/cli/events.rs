@@ -9,8 +9,8 @@ use std::time::Duration;
 use steelyard_core::hash::{Address, BlockId};
 use steelyard_core::types::body::Coinbase;
 use steelyard_runtime::output::Output;
+use steelyard_runtime::words;
 
-use super::words;
 use crate::chain::Chain;
 use crate::chain::check::load_body;
 use crate::chain::index::Entry;
@@ -164,12 +164,13 @@ mod tests {
     use super::*;
     use crate::chain::check::UncheckedBlock;
     use crate::chain::error::Accepted;
-    use crate::{clock, miner, node};
+    use crate::{miner, node};
     use steelyard_core::consensus::pow::search;
     use steelyard_core::consensus::template::Payout;
     use steelyard_core::encode::List;
     use steelyard_core::params::Params;
     use steelyard_core::work::from_bits;
+    use steelyard_runtime::clock;
 
     /// A chain of the dev network on a folder of its own.
     fn chain(dir: &tempfile::TempDir) -> Chain {

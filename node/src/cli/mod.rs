@@ -2,41 +2,42 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `args` | the arguments, and what is said about wrong ones |
+//! | `args` | the arguments |
 //! | `config` | the settings of one run, and `config print` |
-//! | `run`, `signals`, `fresh` | `dev` and `run`: start, wait, stop |
-//! | `screen`, `events`, `words` | what a running node shows |
-//! | `new_network`, `status`, `verify`, `version` | the command of that name |
-//! | `crash` | what a panic says and does |
+//! | `run`, `fresh` | `dev` and `run`: start, wait, stop |
+//! | `screen`, `events` | what a running node shows |
+//! | `new_network`, `status`, `verify` | the command of that name |
 //!
 //! Must not know rules of the ledger: it starts [`crate::node`] or asks one that runs.
 
 mod args;
 mod config;
-mod crash;
 mod events;
 mod fresh;
 mod new_network;
 mod run;
 mod screen;
-mod signals;
 mod status;
 mod verify;
-mod version;
-mod words;
 
 use std::ffi::OsString;
 
 use steelyard_runtime::exit::{CliError, ExitCode};
 use steelyard_runtime::output::Output;
+use steelyard_runtime::{arguments, crash, version};
 
 use self::args::{Cli, Command, ConfigCommand};
 use self::config::Resolved;
+use crate::node::PROGRAM;
+
+/// The thread that [`crate::chain::Chain::start`] names so. A fault of ours in it ends the process:
+/// a node whose chain stands still must not look alive.
+const CHAIN_THREAD: &str = "chain";
 
 /// Runs the command that `args` ask for, and answers how the process is to end.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    crash::install();
-    let cli = match args::parse(args) {
+    crash::install(PROGRAM, version::text(), &[CHAIN_THREAD]);
+    let cli: Cli = match arguments::parse(args, PROGRAM) {
         Ok(cli) => cli,
         Err(code) => return code,
     };
@@ -58,9 +59,12 @@ fn command(cli: &Cli, out: Output) -> Result<(), CliError> {
         Command::NewNetwork(args) => new_network::run(args, out),
         Command::Verify(args) => verify::run(&resolve(args.flags())?, args.full, out),
         Command::Status(args) => status::run(&resolve(args.flags())?, out),
-        Command::Config(ConfigCommand::Print(args)) => config::print(&resolve(args.flags()?)?, out),
+        Command::Config(ConfigCommand::Print(args)) => {
+            config::print(&resolve(args.flags()?)?, out);
+            Ok(())
+        }
         Command::Version => {
-            version::print(out);
+            version::print(PROGRAM, out);
             Ok(())
         }
     }

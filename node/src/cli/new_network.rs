@@ -16,10 +16,9 @@ use steelyard_core::work::{U256, from_bits, to_bits, work_of};
 use steelyard_runtime::exit::CliError;
 use steelyard_runtime::network_file::{from_toml, to_toml};
 use steelyard_runtime::output::Output;
+use steelyard_runtime::{clock, words};
 
 use super::args::NewNetworkArgs;
-use super::words;
-use crate::clock;
 
 /// How long the machine is measured.
 const MEASURE_FOR: Duration = Duration::from_millis(200);

@@ -7,16 +7,16 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use steelyard_core::params::dev_addresses;
+use steelyard_runtime::clock;
 use steelyard_runtime::exit::{CliError, ExitCode};
 use steelyard_runtime::output::Output;
+use steelyard_runtime::signals::Signals;
 use tokio::runtime::{Builder, Runtime};
 
 use super::config::Resolved;
 use super::events::{self, Form};
 use super::fresh;
 use super::screen::Card;
-use super::signals::Signals;
-use crate::clock;
 use crate::node::{Node, NodeConfig};
 
 /// Threads for the API: what is slow runs elsewhere.

@@ -1,6 +1,7 @@
 //! The first screen: what runs, where its data is, who has money, what to try next. One card,
 //! shown as text of at most 24 lines of 80 columns or as JSON. Must not start or change anything.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use steelyard_core::amount::Coins;
 use steelyard_core::hash::{Address, BlockId, NetworkId};
 use steelyard_core::params::{DEV_PATH, DEV_WORDS, dev_addresses};
 use steelyard_core::state::{Key, Record, Trie};
+use steelyard_runtime::{version, words};
 
-use super::{version, words};
 use crate::miner::MinerConfig;
 use crate::node::{Node, PROGRAM};
 
@@ -29,6 +30,7 @@ pub struct Card {
     network: String,
     network_id: NetworkId,
     api: String,
+    p2p: SocketAddr,
     data_dir: PathBuf,
     token_file: PathBuf,
     disk_bytes: u64,
@@ -84,6 +86,7 @@ impl Card {
             network: ready.network.clone(),
             network_id: ready.network_id,
             api: format!("http://{}", super::status::reachable(ready.api)),
+            p2p: super::status::reachable(ready.p2p),
             data_dir: ready.data_dir.clone(),
             token_file: ready.token_file.clone(),
             disk_bytes: node.chain.store.disk_bytes(),
@@ -115,7 +118,7 @@ impl Card {
         lines.push(heading("Chain") + &self.chain());
         lines.push(heading("Data") + &self.data());
         lines.push(heading("Mining") + &self.mining());
-        lines.push(format!("{}{}/api/v1", heading("API"), self.api));
+        lines.push(heading("API") + &self.doors());
         let mut commands = self.commands().into_iter();
         lines.extend(commands.next().map(|first| heading("Try next") + &first));
         lines.extend(commands);
@@ -148,6 +151,14 @@ impl Card {
         // A path is worth more than what is said about it.
         let fits = 11 + path.chars().count() + note.chars().count() <= COLUMNS;
         if fits { path + &note } else { path }
+    }
+
+    /// The API, and where wallets connect if both fit on the line.
+    fn doors(&self) -> String {
+        let api = format!("{}/api/v1", self.api);
+        let wallets = format!("  (wallets connect to {})", self.p2p);
+        let fits = 11 + api.len() + wallets.len() <= COLUMNS;
+        if fits { api + &wallets } else { api }
     }
 
     fn mining(&self) -> String {
@@ -226,6 +237,7 @@ mod tests {
             network: "dev".to_owned(),
             network_id: genesis.id.into(),
             api: "http://127.0.0.1:65535".to_owned(),
+            p2p: "127.0.0.1:65535".parse().unwrap(),
             data_dir: "/var/lib/steelyard/dev".into(),
             token_file: "/var/lib/steelyard/dev/api.token".into(),
             disk_bytes: 4_100_000,
@@ -261,6 +273,7 @@ mod tests {
         let text = card().text(false);
         assert!(text.contains("resumed from disk: height 1234567, tip "), "{text}");
         assert!(text.contains(", checked in 0.20 s\n"), "{text}");
+        assert!(text.contains("/api/v1  (wallets connect to 127.0.0.1:65535)\n"), "{text}");
         assert!(Card { rebuilt: true, ..card() }.text(false).contains("; damaged state rebuilt in 0.20 s\n"));
         assert!(Card { resumed: false, ..card() }.text(false).contains("new chain, genesis "));
     }

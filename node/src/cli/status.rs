@@ -11,10 +11,9 @@ use steelyard_core::hash::NetworkId;
 use steelyard_runtime::exit::CliError;
 use steelyard_runtime::output::Output;
 use steelyard_runtime::ready::read_json;
+use steelyard_runtime::{clock, words};
 
 use super::config::Resolved;
-use super::words;
-use crate::clock;
 use crate::node::{NODE_FILE, Ready};
 
 /// Longest wait for an answer of a node on this machine.

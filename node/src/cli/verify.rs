@@ -6,11 +6,10 @@ use steelyard_runtime::exit::CliError;
 use steelyard_runtime::output::Output;
 use steelyard_runtime::progress::Progress;
 use steelyard_runtime::ready::read_json;
-use steelyard_runtime::token;
+use steelyard_runtime::{token, words};
 
 use super::config::Resolved;
 use super::status::reachable;
-use super::words;
 use crate::node::{NODE_FILE, Ready};
 use crate::verify::{self, Failure, Report};
 

@@ -300,11 +300,17 @@ impl Mempool {
     /// What an address has pending: as sender, and as receiver.
     #[must_use]
     pub fn of_address(&self, address: &Address) -> (Vec<&Entry>, Vec<&Entry>) {
-        let sent =
-            self.senders.get(address).map(|sender| sender.entries.values().collect()).unwrap_or_default();
-        let received =
-            self.receivers.get(address).map(|ids| ids.iter().filter_map(|id| self.get(id)).collect());
-        (sent, received.unwrap_or_default())
+        (self.sent_by(address).collect(), self.paid_to(address).collect())
+    }
+
+    /// What an address has pending as sender, by nonce.
+    pub fn sent_by(&self, address: &Address) -> impl Iterator<Item = &Entry> {
+        self.senders.get(address).into_iter().flat_map(|sender| sender.entries.values())
+    }
+
+    /// What an address has pending as receiver, by id.
+    pub fn paid_to(&self, address: &Address) -> impl Iterator<Item = &Entry> {
+        self.receivers.get(address).into_iter().flatten().filter_map(|id| self.get(id))
     }
 
     /// Every pending transaction, in no order.

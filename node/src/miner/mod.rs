@@ -14,11 +14,11 @@ use steelyard_core::encode::List;
 use steelyard_core::hash::Address;
 use steelyard_core::history;
 use steelyard_core::work::from_bits;
+use steelyard_runtime::clock;
 
 use crate::chain::Chain;
 use crate::chain::check::UncheckedBlock;
 use crate::chain::view::Ticks;
-use crate::clock;
 use crate::limits::{MINER_BATCH_TRIES, TEMPLATE_AGE_MS};
 
 /// Longest a miner waits without looking up, in ms.

@@ -120,3 +120,15 @@ fn a_file_that_cannot_be_used_is_wrong_usage_with_its_name() {
     std::fs::write(&path, to_toml(&class())).unwrap();
     assert_eq!(read(&path), Ok(class()));
 }
+
+#[test]
+fn a_network_is_known_by_its_name_or_its_file() {
+    assert_eq!(named("dev").unwrap(), Params::dev());
+    assert_eq!(named("tutorial").unwrap(), Params::tutorial());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("class-7.toml");
+    let name = file.to_str().unwrap();
+    assert_eq!(named(name).unwrap_err().code, "unknown_network");
+    std::fs::write(&file, to_toml(&class())).unwrap();
+    assert_eq!(named(name).unwrap(), class());
+}

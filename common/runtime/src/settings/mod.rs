@@ -2,12 +2,15 @@
 //!
 //! A program declares its [`Key`]s; everything else in the files and in `STEELYARD_…` variables is
 //! an error, and each value remembers where it came from. Must not know what any setting means,
-//! and reads no file itself: text comes in.
+//! and reads no file itself: text comes in, from `network.rs`.
 //!
-//! Read next: `layer.rs` (one source of values at a time), `error.rs`.
+//! Read next: `layer.rs` (one source of values at a time), `network.rs` (which files there are),
+//! `print.rs`, `error.rs`.
 
 mod error;
 mod layer;
+mod network;
+mod print;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +21,8 @@ use std::str::FromStr;
 use serde::Serialize;
 
 pub use error::SettingsError;
+pub use network::{NetworkSettings, Sources, resolve_for_network};
+pub use print::print;
 
 /// What all variables of both programs start with.
 pub const PREFIX: &str = "STEELYARD_";
@@ -40,6 +45,9 @@ const HIDDEN: &str = "(hidden)";
 
 /// Stands for every name of a section; see [`Key::other_program`].
 const ANY_NAME: &str = "*";
+
+/// A setting given as an argument: section, name, value.
+pub type Flag = (&'static str, &'static str, String);
 
 /// One setting a program knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,12 +24,12 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use batch::Batch;
 pub use error::{OpenError, StoreError};
 
-use crate::failpoint;
+use crate::{clock, failpoint};
 use open::Engine;
 
 /// Largest value, bytes. A leaf holds up to 17 values and must stay under a quarter of a segment,
@@ -181,7 +181,7 @@ impl Door {
     /// [`OpenError::Poisoned`] after a failed commit; else as [`Door::open`], and the door then
     /// answers [`StoreError::Closed`] until a later reopen succeeds.
     pub fn reopen(&self) -> Result<Duration, OpenError> {
-        let started = Instant::now();
+        let started = clock::start();
         let mut slot = self.engine.write().unwrap_or_else(PoisonError::into_inner);
         if self.is_poisoned() {
             return Err(OpenError::Poisoned { dir: self.dir.clone() });

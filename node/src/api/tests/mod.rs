@@ -24,6 +24,7 @@ use steelyard_core::hash::{Address, AssetId, BlockId};
 use steelyard_core::params::{Params, dev_addresses};
 use steelyard_core::types::transaction::{Action, Authorization, BODY_FORMAT, Payment, Transaction, TxBody};
 use steelyard_core::work::from_bits;
+use steelyard_runtime::clock;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -31,7 +32,6 @@ use super::{ApiState, router};
 use crate::chain::check::UncheckedBlock;
 use crate::chain::error::Accepted;
 use crate::chain::{Chain, load};
-use crate::clock;
 use crate::miner;
 use crate::store::Store;
 

@@ -1,4 +1,4 @@
-//! The two signals that ask the node to stop. Must not know what stops.
+//! The two signals that ask a program to stop. Must not know what stops.
 
 use std::io;
 

@@ -1,11 +1,11 @@
-//! Which program this is: its version and, where the build was told, its commit.
+//! Which version this is and, where the build was told, of which commit: the same for both programs,
+//! which are built together. Must not know which of them asks.
 
 use std::sync::OnceLock;
 
 use serde::Serialize;
-use steelyard_runtime::output::Output;
 
-use crate::node::PROGRAM;
+use crate::output::Output;
 
 /// The version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -13,8 +13,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub const COMMIT: Option<&str> = option_env!("STEELYARD_COMMIT");
 
 #[derive(Serialize)]
-struct Version {
-    name: &'static str,
+struct Version<'a> {
+    name: &'a str,
     version: &'static str,
     commit: Option<&'static str>,
 }
@@ -29,8 +29,8 @@ pub fn text() -> &'static str {
     TEXT.get_or_init(|| short.map_or(VERSION.to_owned(), |commit| format!("{VERSION} ({commit})")))
 }
 
-/// The command.
-pub fn print(out: Output) {
-    out.line(&format!("{PROGRAM} {}", text()));
-    out.json(&Version { name: PROGRAM, version: VERSION, commit: COMMIT });
+/// The command `version` of a program.
+pub fn print(program: &str, out: Output) {
+    out.line(&format!("{program} {}", text()));
+    out.json(&Version { name: program, version: VERSION, commit: COMMIT });
 }

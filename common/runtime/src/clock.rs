@@ -1,4 +1,4 @@
-//! The one file that asks the time.
+//! The one file that asks the time, for both programs. Must not know what is timed.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

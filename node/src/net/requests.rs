@@ -1,0 +1,158 @@
+//! A request to its answer: what is quick is answered from the view at once, what reads bodies or
+//! checks signatures by one of a few workers. Must not know connections: a request may be given up
+//! at any point.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use steelyard_core::hash::NetworkId;
+use steelyard_core::types::header::Header;
+use steelyard_core::wire::{
+    Failure, GetPending, GetState, GetStatus, GetTip, Hello, Message, PROTOCOL_VERSION, Ping, Pong, Role,
+    Statuses, Submit, Text, Verdict, Verdicts, hello,
+};
+use steelyard_runtime::frame::Frame;
+use steelyard_runtime::link::{LinkError, read};
+use steelyard_runtime::{failpoint, version};
+
+use super::light;
+use crate::chain::Chain;
+use crate::chain::error::{ChainError, LoadError};
+use crate::chain::view::Shared;
+use crate::limits::{NET_WORK_WAIT_MS, NET_WORKERS_MAX};
+use crate::lookup::workers::Workers;
+use crate::lookup::{LookupError, indexed, submission};
+use crate::mempool::PoolError;
+use crate::store::{PROGRAM, StoreError};
+
+/// Who answers.
+#[derive(Clone)]
+pub(super) struct Desk {
+    chain: Chain,
+    pub(super) workers: Workers,
+    /// Of this process.
+    nonce: u64,
+}
+
+impl Desk {
+    /// Answers from this chain.
+    pub(super) fn new(chain: Chain) -> Self {
+        let workers = Workers::new(NET_WORKERS_MAX, Duration::from_millis(NET_WORK_WAIT_MS));
+        Self { chain, workers, nonce: rand::random() }
+    }
+
+    /// What is committed.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.chain.shared
+    }
+
+    /// Who this node is, now.
+    pub(super) fn hello(&self) -> Hello {
+        let (Header { height, .. }, tip) = {
+            let view = self.chain.shared.read();
+            (view.tip().header, view.tip().id)
+        };
+        let network: NetworkId = self.chain.shared.network;
+        let agent = Text::new(&format!("{PROGRAM}/{}", version::VERSION));
+        let (magic, version) = (hello::MAGIC, PROTOCOL_VERSION);
+        Hello { magic, version, role: Role::Node, network, nonce: self.nonce, height, tip, agent }
+    }
+
+    /// The answer to a request, a failure included.
+    ///
+    /// # Errors
+    /// The frame is no request: its sender does not keep to the protocol.
+    pub(super) async fn answer(&self, frame: &Frame) -> Result<Frame, LinkError> {
+        match frame.kind {
+            Ping::KIND => reply(frame, &Pong { nonce: read::<Ping>(frame)?.nonce }),
+            GetTip::KIND => {
+                let request = read(frame)?;
+                let tip = light::tip(&self.chain.shared.read(), request);
+                reply(frame, &tip)
+            }
+            GetState::KIND => {
+                let request = read(frame)?;
+                let snapshot = light::snapshot(&self.chain.shared.read());
+                reply_or_fail(frame, light::state(snapshot, &request))
+            }
+            GetPending::KIND => {
+                let request = read(frame)?;
+                let pending = light::pending(&self.chain.shared.read(), &request);
+                reply(frame, &pending)
+            }
+            Submit::KIND => reply_or_fail(frame, self.submit(read(frame)?).await.map_err(|e| failure(&e))),
+            GetStatus::KIND => reply_or_fail(frame, self.status(read(frame)?).await.map_err(|e| failure(&e))),
+            got => Err(LinkError::UnexpectedKind { got, expected: GetTip::KIND }),
+        }
+    }
+
+    /// All of them in one commit, which is over when this answers.
+    async fn submit(&self, request: Submit) -> Result<Verdicts, LookupError> {
+        let count = request.txs.len();
+        let shared = Arc::clone(&self.chain.shared);
+        let check = move || -> Vec<_> {
+            let txs = request.txs.par_iter();
+            txs.map(|tx| submission::check(&shared, tx).map_err(PoolError::from)).collect()
+        };
+        let submitted = async {
+            let checked = self.workers.run(check).await?;
+            failpoint::hit("light.before_submit");
+            let taken = submission::submit(&self.chain, &self.workers, checked).await?;
+            failpoint::hit("light.after_submit");
+            Ok(taken.into_iter().map(light::verdict).collect())
+        };
+        let verdicts = match submitted.await {
+            // Of some it may be known more by now, but who sends them again hears it.
+            Err(LookupError::Chain(ChainError::Busy)) => vec![Verdict::Busy {}; count],
+            verdicts => verdicts?,
+        };
+        Ok(Verdicts { verdicts: light::bounded(verdicts) })
+    }
+
+    /// Waits while it may be that a transaction is only not found yet.
+    async fn status(&self, request: GetStatus) -> Result<Statuses, LookupError> {
+        let request = Arc::new(request);
+        loop {
+            let places = light::places(&self.chain.shared.read(), &request);
+            let is_certain = places.is_indexed;
+            let (chain, asked) = (self.chain.clone(), Arc::clone(&request));
+            let statuses = self.workers.run(move || light::statuses(&chain, places, &asked)).await??;
+            if is_certain || !light::has_unknown(&statuses) {
+                return Ok(statuses);
+            }
+            indexed(&self.chain.shared).await?;
+        }
+    }
+}
+
+fn reply<M: Message>(request: &Frame, answer: &M) -> Result<Frame, LinkError> {
+    Ok(Frame::of(request.request, answer)?)
+}
+
+fn reply_or_fail<M: Message>(request: &Frame, answer: Result<M, Failure>) -> Result<Frame, LinkError> {
+    match answer {
+        Ok(answer) => reply(request, &answer),
+        Err(failure) => reply(request, &failure),
+    }
+}
+
+/// What a stranger is told: that something failed here, not what of this machine.
+fn failure(error: &LookupError) -> Failure {
+    match error {
+        LookupError::Chain(error) => Failure::new(error.name(), &error.to_string()),
+        LookupError::Indexing => Failure::new("indexing", &error.to_string()),
+        LookupError::Load(error) => {
+            tracing::error!(%error, "stored data is damaged or cannot be read, and is not served");
+            let code = match error {
+                LoadError::Rule { .. } | LoadError::Store(StoreError::Damaged { .. }) => "damaged",
+                LoadError::Store(_) => "store",
+            };
+            Failure::new(code, "the node cannot read what it stored")
+        }
+        LookupError::Ended => {
+            tracing::error!(%error, "a request failed through a fault of the program");
+            Failure::new("internal", "the request failed through a fault of the program")
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use steelyard_runtime::sled_door::Door;
 
-use crate::VersionError;
+use crate::{VersionError, check_at};
 
 /// The version that this program writes.
 pub const VERSION: u32 = 0;
@@ -21,28 +21,15 @@ pub fn version_entry() -> ([u8; 13], [u8; 4]) {
 /// # Errors
 /// [`VersionError`]; a disk that does not answer counts as unreadable.
 pub fn check(door: &Door) -> Result<(), VersionError> {
-    let value = door.get(VERSION_KEY).ok().flatten().ok_or(VersionError::Unreadable)?;
-    let found = u32::from_le_bytes(value.try_into().map_err(|_| VersionError::Unreadable)?);
-    if found == VERSION { Ok(()) } else { Err(VersionError::Other { found, expected: VERSION }) }
+    check_at(door, &VERSION_KEY, VERSION)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use steelyard_runtime::sled_door::{Batch, DoorOptions};
 
     #[test]
     fn another_version_is_refused_and_said() {
-        let dir = tempfile::tempdir().unwrap();
-        let door = Door::open(dir.path(), DoorOptions { cache_bytes: 1 << 20 }).unwrap();
-        assert_eq!(check(&door), Err(VersionError::Unreadable));
-        for (found, expected) in
-            [(VERSION, Ok(())), (7, Err(VersionError::Other { found: 7, expected: VERSION }))]
-        {
-            let mut batch = Batch::new();
-            batch.put(VERSION_KEY, u32::to_le_bytes(found));
-            door.commit(batch).unwrap();
-            assert_eq!(check(&door), expected);
-        }
+        crate::tests::another_version_is_refused(&VERSION_KEY, VERSION, check);
     }
 }

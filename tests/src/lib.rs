@@ -1,6 +1,7 @@
 //! What tests, benchmarks and generators share: accounts, a ledger in memory, seeded random
-//! numbers, files of generated chains, a node in this process and nodes as processes. Nothing here is shipped; must not know more of the
-//! ledger's meaning than `steelyard-core` says.
+//! numbers, files of generated chains, a node in this process, nodes and wallets as processes, and a
+//! node that lies. Nothing here is shipped; must not know more of the ledger's meaning than
+//! `steelyard-core` says.
 //!
 //! A broken premise of a test is a panic at once, and programs made for measuring say what they
 //! measured, so unwrapping and printing are allowed here.
@@ -12,6 +13,8 @@ pub mod chainfile;
 pub mod generate;
 pub mod inprocess;
 pub mod process;
+pub mod proxy;
 pub mod random;
 pub mod stopwatch;
 pub mod tip;
+pub mod wallet;

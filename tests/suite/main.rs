@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `vectors` | published test vectors, from the folder in `STEELYARD_VECTORS` |
+//! | `wallet_vectors` | those of the wallet's keys |
 //! | `rules` | every rule broken once, at every door |
 //! | `properties` | laws that hold on any chain, on seeded random ones |
 //! | `golden` | bytes and hashes of the ledger, frozen |
@@ -10,6 +11,8 @@
 //! | `scenarios` | the acceptance scenarios that need no running node |
 //! | `node_scenarios` | those that need one |
 //! | `payment` | a payment through the API, and every refusal of one |
+//! | `light` | the framed protocol, as wallets use it and strangers misuse it |
+//! | `wallet` | wallet daemons and commands, before honest nodes and lying ones |
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
 //! | `tamper` | `verify --full` on tampered stores |
 //! | `tidy` | layers, purity, heads, the README's paths |
@@ -22,6 +25,7 @@
 mod crash;
 mod generated;
 mod golden;
+mod light;
 mod node_scenarios;
 mod payment;
 mod properties;
@@ -30,3 +34,5 @@ mod scenarios;
 mod tamper;
 mod tidy;
 mod vectors;
+mod wallet;
+mod wallet_vectors;

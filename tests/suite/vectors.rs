@@ -19,7 +19,7 @@ use steelyard_core::work::{U256, from_bits, to_bits};
 const VECTORS_ENV: &str = "STEELYARD_VECTORS";
 
 /// The text of a file of vectors; `None`, said aloud, where nobody says where they are.
-fn text(name: &str) -> Option<String> {
+pub(crate) fn text(name: &str) -> Option<String> {
     let Some(folder) = std::env::var_os(VECTORS_ENV) else {
         println!("SKIPPED: {name}: {VECTORS_ENV} names no folder of vectors");
         return None;
@@ -28,7 +28,8 @@ fn text(name: &str) -> Option<String> {
     Some(std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
 
-fn json<T: DeserializeOwned>(name: &str) -> Option<T> {
+/// The same, read.
+pub(crate) fn json<T: DeserializeOwned>(name: &str) -> Option<T> {
     text(name).map(|text| serde_json::from_str(&text).unwrap())
 }
 

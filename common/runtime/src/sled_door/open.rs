@@ -99,6 +99,7 @@ fn open_once(dir: &Path, options: DoorOptions) -> Result<Engine, OpenError> {
         .write(true)
         .open(dir.join("db"))
         .map_err(|source| OpenError::io(dir, "open", source))?;
+    make_private(dir).map_err(|source| OpenError::io(dir, "make private", source))?;
     let engine = Engine { db, file, background_before };
     if had_content && !recovered {
         let noted = note_unreadable(dir);
@@ -107,6 +108,27 @@ fn open_once(dir: &Path, options: DoorOptions) -> Result<Engine, OpenError> {
         return Err(OpenError::damaged(dir, CONTENT_LOST));
     }
     Ok(engine)
+}
+
+/// sled makes files with whatever mode the process's mask leaves: they become the owner's alone.
+#[cfg(unix)]
+fn make_private(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let mode = if entry.file_type()?.is_dir() { 0o700 } else { 0o600 };
+        match fs::set_permissions(entry.path(), fs::Permissions::from_mode(mode)) {
+            // An old snapshot that sled has just replaced.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            outcome => outcome?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn make_private(_dir: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Takes the engine's lock for a moment, so that nobody else's half-written snapshot is removed,

@@ -82,7 +82,9 @@ pub const NET_CONNECTIONS_PER_IP_MAX: usize = 8;
 /// Blocking work of wallets' requests at once: checks of signatures, reads of bodies. Full: requests wait…
 pub const NET_WORKERS_MAX: usize = 4;
 /// …for so long, in ms; then they are told that the node is busy.
-pub const NET_WORK_WAIT_MS: u64 = 5_000;
+pub const NET_WORK_WAIT_MS: u64 = 1_000;
+/// Work for a light client takes no longer, in ms, or is answered as busy: clients wait for 3 s.
+pub const NET_ANSWER_MS: u64 = 2_000;
 /// Requests of one connection that are answered without a pause. None left: the next ones wait.
 pub const NET_REQUESTS_BURST: u64 = 500;
 /// Requests a second that a connection gets back, up to the burst.

@@ -23,7 +23,7 @@ use crate::keystore::{KdfCost, Keystore};
 use crate::light::{self, Light, LightConfig, Wanted};
 use crate::limits::{NODES_MAX, WALLETS_MAX};
 use crate::rpc::socket::{self, Places};
-use crate::rpc::{self, AddNodes, NotAdded, RpcState, RpcTimes, keystore_file};
+use crate::rpc::{self, AddNodes, NotAdded, RpcState, RpcTimes, Wake, keystore_file};
 use crate::store::{STORE_FOLDER, Store, StoreError};
 
 /// The program's name, as its folder's lock says it.
@@ -271,10 +271,17 @@ fn state(desk: &Desk, ready: &Ready, light: &Arc<Light>, stop: &CancellationToke
         let light = link.upgrade().ok_or(NotAdded::Stopped)?;
         light.add_nodes(nodes).map_err(|_| NotAdded::TooMany)
     });
+    let link = Arc::downgrade(light);
+    let wake: Wake = Arc::new(move || {
+        if let Some(light) = link.upgrade() {
+            light.wake();
+        }
+    });
     RpcState {
         desk: desk.clone(),
         nodes: ready.nodes.clone(),
         add_nodes,
+        wake,
         data_dir: ready.data_dir.clone(),
         wallets_dir: ready.data_dir.join(WALLETS_FOLDER),
         kdf_cost: KdfCost::default(),

@@ -20,9 +20,9 @@ use super::light;
 use crate::chain::Chain;
 use crate::chain::error::{ChainError, LoadError};
 use crate::chain::view::Shared;
-use crate::limits::{NET_WORK_WAIT_MS, NET_WORKERS_MAX};
+use crate::limits::{NET_ANSWER_MS, NET_WORK_WAIT_MS, NET_WORKERS_MAX};
 use crate::lookup::workers::Workers;
-use crate::lookup::{LookupError, indexed, submission};
+use crate::lookup::{LookupError, indexed, is_indexed, submission};
 use crate::mempool::PoolError;
 use crate::store::{PROGRAM, StoreError};
 
@@ -81,10 +81,20 @@ impl Desk {
                 let pending = light::pending(&self.chain.shared.read(), &request);
                 reply(frame, &pending)
             }
-            Submit::KIND => reply_or_fail(frame, self.submit(read(frame)?).await.map_err(|e| failure(&e))),
-            GetStatus::KIND => reply_or_fail(frame, self.status(read(frame)?).await.map_err(|e| failure(&e))),
+            Submit::KIND => reply_or_fail(frame, self.in_time(self.submit(read(frame)?)).await),
+            GetStatus::KIND => reply_or_fail(frame, self.in_time(self.status(read(frame)?)).await),
             got => Err(LinkError::UnexpectedKind { got, expected: GetTip::KIND }),
         }
+    }
+
+    /// The answer, or an honest word that there is none yet: silence would pass for a hang.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, LookupError>>) -> Result<T, Failure> {
+        let late = || match is_indexed(&self.chain.shared.read()) {
+            true => LookupError::Chain(ChainError::Busy),
+            false => LookupError::Indexing,
+        };
+        let done = tokio::time::timeout(Duration::from_millis(NET_ANSWER_MS), work).await;
+        done.unwrap_or_else(|_| Err(late())).map_err(|error| failure(&error))
     }
 
     /// All of them in one commit, which is over when this answers.

@@ -18,7 +18,7 @@ const LIES: [(Behaviour, &[&str]); 9] = [
     (Behaviour::BrokenChain, &["invalid_header"]),
     (Behaviour::ClaimedWork, &["wrong_work"]),
     (Behaviour::FalseConfirmation, &["not_in_body"]),
-    (Behaviour::FalsePending, &["wrong_pending"]),
+    (Behaviour::FalsePending, &["invalid_pending"]),
 ];
 
 fn start_node(folder: &tempfile::TempDir) -> Node {

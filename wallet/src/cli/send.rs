@@ -22,7 +22,7 @@ use crate::rpc::types::{Preview, Send, Tx};
 /// A refusal, no node or daemon, or an outcome that nobody knows: each says whether the send is
 /// written down.
 pub fn run(resolved: &Resolved, args: &SendArgs, yes: bool, out: Output) -> Result<(), Failure> {
-    check(resolved, args)?;
+    let args = &check(resolved, args)?;
     let client = start::open(resolved, out)?;
     let wallet = which::wallet(resolved, &client)?;
     let id = args.id.clone().unwrap_or_else(random_id);
@@ -53,8 +53,26 @@ pub fn run(resolved: &Resolved, args: &SendArgs, yes: bool, out: Output) -> Resu
     Ok(())
 }
 
-/// What is wrong whoever is asked.
-fn check(resolved: &Resolved, args: &SendArgs) -> Result<(), CliError> {
+/// The amount that stands for everything.
+const AMOUNT_MAX: &str = "max";
+
+/// An amount as it is asked for: its canonical form, or the word for everything.
+fn amount(text: &str) -> Result<String, CliError> {
+    let refused = |why: &str| {
+        let message = format!("\"{}\" is no amount: {why}", text.escape_debug());
+        Err(CliError::usage("invalid_amount", message).with_hint("an amount is like 12 or 0.5, or max"))
+    };
+    match text.parse::<Coins>() {
+        _ if text == AMOUNT_MAX => Ok(text.to_owned()),
+        Ok(Coins(0)) => refused("nothing would be paid"),
+        Ok(coins) => Ok(coins.to_string()),
+        Err(error) => refused(&error.to_string()),
+    }
+}
+
+/// The arguments in canonical form, unless they are wrong whoever is asked.
+fn check(resolved: &Resolved, args: &SendArgs) -> Result<SendArgs, CliError> {
+    let amount = amount(&args.amount)?;
     resolved.check_address("--to", &args.to)?;
     if let Some(from) = &args.from {
         resolved.check_address("--from", from)?;
@@ -64,7 +82,7 @@ fn check(resolved: &Resolved, args: &SendArgs) -> Result<(), CliError> {
             format!("the memo has {} bytes: {MEMO_BYTES_MAX} at most are possible", args.memo.len());
         return Err(CliError::usage("memo_too_long", message));
     }
-    Ok(())
+    Ok(SendArgs { amount, ..args.clone() })
 }
 
 fn path(wallet: &WalletName) -> String {
@@ -140,6 +158,16 @@ fn card(preview: &Preview, now: u64) -> String {
 mod tests {
     use super::*;
     use crate::cli::shown::tests::moment;
+
+    #[test]
+    fn an_amount_is_a_decimal_or_max() {
+        assert_eq!(amount("1.50").unwrap(), "1.5");
+        assert_eq!(amount("max").unwrap(), "max");
+        for wrong in ["0", "1,5", "1e3", "-1", "0.000000001", "all", ""] {
+            let error = amount(wrong).unwrap_err();
+            assert_eq!((error.exit, error.code.as_str()), (ExitCode::Usage, "invalid_amount"), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_lost_answer_names_the_send_and_how_to_ask_again() {

@@ -9,7 +9,7 @@ use steelyard_runtime::exit::{CliError, ExitCode};
 use crate::intent::{IntentId, State, WalletName};
 use crate::keystore::KeystoreError;
 use crate::limits::{ADDRESSES_TOTAL_MAX, LIVE_INTENTS_MAX, WALLETS_MAX};
-use crate::store::StoreError;
+use crate::store::{self, StoreError};
 
 /// A refusal. Nothing was written down, unless it says so.
 #[derive(Debug, thiserror::Error)]
@@ -185,7 +185,7 @@ impl From<DeskError> for CliError {
     fn from(error: DeskError) -> Self {
         match error {
             DeskError::Keystore(error) => error.into(),
-            DeskError::Store(error) => error.into(),
+            DeskError::Store(error) => store::hinted(error.into()),
             error => {
                 let made = Self::new(error.exit(), error.code(), error.to_string());
                 match error.hint() {

@@ -24,7 +24,7 @@ use std::time::Duration;
 use steelyard_core::hash::{Address, BlockId, TxId};
 use steelyard_core::params::Params;
 use steelyard_core::wire::Verdict;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -174,6 +174,7 @@ pub struct Light {
     known: Mutex<Vec<SocketAddr>>,
     /// Has room for every node that can ever be added.
     added: mpsc::Sender<Vec<SocketAddr>>,
+    wake: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -198,9 +199,12 @@ pub fn start_with(
 ) -> Light {
     let genesis = config.params.genesis().id;
     let params = Arc::new(config.params);
-    let context = Context { params, genesis, nonce: rand::random(), times, wanted, sink, shutdown };
+    let (nonce, wake) = (rand::random(), Arc::<Notify>::default());
+    let woken = Arc::clone(&wake);
+    let context = Context { params, genesis, nonce, times, wanted, sink, shutdown, wake };
     let (added, nodes) = mpsc::channel(NODES_MAX);
-    let light = Light { known: Mutex::default(), added, task: tokio::spawn(supervise(context, nodes)) };
+    let light =
+        Light { known: Mutex::default(), added, wake: woken, task: tokio::spawn(supervise(context, nodes)) };
     let taken = &config.nodes[..config.nodes.len().min(NODES_MAX)];
     if light.add_nodes(taken).is_err() || taken.len() < config.nodes.len() {
         tracing::warn!(
@@ -235,6 +239,11 @@ impl Light {
             let _ = self.added.try_send(new);
         }
         Ok(())
+    }
+
+    /// Somebody waits for an answer: nodes that are down are tried again soon.
+    pub fn wake(&self) {
+        self.wake.notify_waiters();
     }
 
     /// Waits until all of it has ended. Only a shutdown ends it.

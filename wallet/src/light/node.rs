@@ -12,7 +12,7 @@ use steelyard_core::wire::{Hello, PROTOCOL_VERSION, Role, Text, answer_bytes_max
 use steelyard_runtime::link::{Link as Connection, LinkError, LinkTimes};
 use steelyard_runtime::{clock, version};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,8 @@ pub(super) struct Context<S> {
     pub(super) wanted: watch::Receiver<Arc<Wanted>>,
     pub(super) sink: S,
     pub(super) shutdown: CancellationToken,
+    /// Somebody waits for an answer: pauses of nodes that are down are cut short.
+    pub(super) wake: Arc<Notify>,
 }
 
 impl<S> Context<S> {
@@ -206,6 +208,7 @@ impl<S: Sink> Node<S> {
         sleep(least).await;
         tokio::select! {
             () = sleep(pause - least) => true,
+            () = self.context.wake.notified() => true,
             is_listened = something_new(&mut self.context.wanted, known) => is_listened,
         }
     }

@@ -29,7 +29,6 @@ use axum::http::{Method, Uri};
 use axum::middleware::from_fn;
 use steelyard_core::address;
 use steelyard_core::hash::Address;
-use steelyard_runtime::clock;
 use steelyard_runtime::connections::{ConnectionLimits, Connections};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +65,9 @@ pub enum NotAdded {
 /// Adds nodes to those that the wallet talks to.
 pub type AddNodes = Arc<dyn Fn(&[SocketAddr]) -> Result<(), NotAdded> + Send + Sync>;
 
+/// Has nodes that are down tried again.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
 /// How patient answers are with nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct RpcTimes {
@@ -75,6 +77,8 @@ pub struct RpcTimes {
     pub outcome: Duration,
     /// One node's refusal may be made up for by another for so long.
     pub second_opinion: Duration,
+    /// Nodes that were all down get so long to show that one of them is back.
+    pub woken: Duration,
 }
 
 impl Default for RpcTimes {
@@ -84,6 +88,7 @@ impl Default for RpcTimes {
             settle: Duration::from_millis(NODE_ANSWER_MS + 500),
             outcome: Duration::from_millis(NODE_ANSWER_MS + 1_000),
             second_opinion: Duration::from_millis(300),
+            woken: Duration::from_millis(300),
         }
     }
 }
@@ -97,6 +102,8 @@ pub struct RpcState {
     pub nodes: Vec<SocketAddr>,
     /// Adds nodes.
     pub add_nodes: AddNodes,
+    /// Has nodes that are down tried again.
+    pub wake: Wake,
     /// The daemon's folder, absolute.
     pub data_dir: PathBuf,
     /// The folder of keystores.
@@ -114,6 +121,7 @@ struct Api {
     desk: Desk,
     nodes: Mutex<Vec<SocketAddr>>,
     add_nodes: AddNodes,
+    wake: Wake,
     data_dir: PathBuf,
     wallets_dir: PathBuf,
     kdf_cost: KdfCost,
@@ -129,6 +137,7 @@ impl Api {
             desk: state.desk,
             nodes: Mutex::new(state.nodes),
             add_nodes: state.add_nodes,
+            wake: state.wake,
             data_dir: state.data_dir,
             wallets_dir: state.wallets_dir,
             kdf_cost: state.kdf_cost,

@@ -36,8 +36,15 @@ pub(super) async fn until<T>(
 pub(super) async fn settle(api: &Api) {
     let given = api.given_nodes();
     let deadline = clock::start() + api.times.settle;
+    let is_synced = |view: &View| Desk::is_synced(view, clock::now_ms()).then_some(());
     let is_in_vain = |view: &View| all_tried(&given, view) && !any_up(view);
-    let settled = |view: &View| (Desk::is_synced(view, clock::now_ms()) || is_in_vain(view)).then_some(());
+    let settled = |view: &View| is_in_vain(view).then_some(()).or(is_synced(view));
+    if is_in_vain(&api.desk.shared.read()) {
+        // One of them may be back, and would only be tried again some seconds later.
+        (api.wake)();
+        let soon = deadline.min(clock::start() + api.times.woken);
+        let _ = until(&api.desk.shared, soon, is_synced).await;
+    }
     // Time that is up is told by what is answered then.
     let _ = until(&api.desk.shared, deadline, settled).await;
 }

@@ -22,7 +22,7 @@ use bincode::{Decode, Encode};
 use steelyard_core::hash::{NetworkId, TxId};
 use steelyard_migrations::{VersionError, wallet as migrations};
 use steelyard_runtime::dirs::sync_dir;
-use steelyard_runtime::exit::CliError;
+use steelyard_runtime::exit::{CliError, ExitCode};
 use steelyard_runtime::failpoint;
 pub use steelyard_runtime::sled_door::StoreError;
 use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError};
@@ -66,13 +66,25 @@ pub enum StoreOpenError {
 impl From<StoreOpenError> for CliError {
     fn from(error: StoreOpenError) -> Self {
         match error {
-            StoreOpenError::Door(error) => error.into(),
-            StoreOpenError::Store(error) => error.into(),
+            StoreOpenError::Door(error) => hinted(error.into()),
+            StoreOpenError::Store(error) => hinted(error.into()),
             StoreOpenError::Version(error) => Self::damaged("schema_version", error.to_string()),
             StoreOpenError::OtherNetwork { .. } => Self::usage("other_network", error.to_string())
                 .with_hint("give another --data-dir, or the --network that this one was made for"),
         }
     }
+}
+
+/// What to do about damage. The keys lie elsewhere, so nothing is lost but what was noted of sends.
+#[must_use]
+pub fn hinted(error: CliError) -> CliError {
+    if error.exit != ExitCode::Damaged {
+        return error;
+    }
+    error.with_hint(
+        "copy the wallet's folder, then move its store folder away: the keys are not in it. The wallet then \
+         knows none of its earlier sends: look at balance and status before anything is sent again",
+    )
 }
 
 /// The same error once more: many wait for one commit.

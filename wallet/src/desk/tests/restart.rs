@@ -183,7 +183,13 @@ async fn every_state_survives_a_restart() {
     let bench = bench.again().await;
     let mined = bench.stands(1, &asked).await;
     assert_eq!(mined.state, State::Confirmed { height: 11, block: BlockId([8; 32]), time: 9 });
-    // A node of the same word that says otherwise: the same bytes go out again.
+    // No word takes back what is proven.
+    let refusal = Verdict::Refused { rule: Text::new("nonce_used"), reason: Text::new("no") };
+    for verdict in [Verdict::Pending {}, refusal, Verdict::Busy {}] {
+        bench.verdict(tx(&signed), verdict).await;
+        assert_eq!(bench.stands(1, &asked).await, mined);
+    }
+    // A reading that proves it no more does: the same bytes go out again.
     bench.read(11, (1_000, 0), &[(tx(&signed), Standing::Unknown)]).await;
     let back = bench.stands(1, &asked).await;
     assert_eq!((back.state, &back.signed), (State::Signed {}, &signed.signed));
@@ -214,10 +220,13 @@ async fn a_send_ends_when_no_block_may_hold_it() {
         bench.read(height, (1_000, nonce), &[(tx(&signed), Standing::Unknown)]).await;
         assert_eq!(bench.stands(1, &asked).await.state.name(), state, "at {height}");
     }
-    let bench = bench.again().await;
-    assert_eq!(bench.stands(1, &asked).await.state, State::Expired {});
     // Its nonce is free again.
     assert_eq!(bench.send(2, &asked).await.unwrap().signed.as_ref().unwrap().nonce, 0);
+    assert_eq!(bench.wanted.borrow().outgoing.len(), 1);
+    let bench = bench.again().await;
+    assert_eq!(bench.stands(1, &asked).await.state, State::Expired {});
+    bench.read(15, (1_000, 0), &[]).await;
+    assert_eq!(bench.send(3, &asked).await.unwrap().signed.as_ref().unwrap().nonce, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -236,7 +245,13 @@ async fn a_send_ends_when_another_has_its_nonce_for_good() {
     bench.tell(LightEvent::Reading(Box::new(reading))).await;
     bench.read(21, (1_000, 1), &unknown).await;
     assert_eq!(bench.stands(1, &asked).await.state, State::Signed {});
-    bench.read(22, (1_000, 1), &unknown).await;
+    // So it does when the same node knows it again.
+    for (tip, standing) in [(22, Standing::Pending), (24, confirmed(24))] {
+        bench.read(tip, (1_000, 1), &[(tx(&signed), standing)]).await;
+        bench.read(tip + 1, (1_000, 1), &unknown).await;
+        assert_eq!(bench.stands(1, &asked).await.state, State::Signed {});
+    }
+    bench.read(26, (1_000, 1), &unknown).await;
     assert_eq!(bench.stands(1, &asked).await.state, State::Replaced {});
     let bench = bench.again().await;
     assert_eq!(bench.stands(1, &asked).await.state, State::Replaced {});

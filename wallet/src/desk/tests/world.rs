@@ -174,7 +174,7 @@ impl World {
             }
         }
         let lucky = OWN[self.random.random_range(0..OWN.len())];
-        accounts.entry(lucky).or_default().balance += self.random.random_range(0..2_000);
+        accounts.entry(lucky).or_default().balance += self.random.random_range(0..10_000);
         self.made += 1;
         let id = header(self.chain.len() as u64, self.made).id();
         self.chain.push(Arc::new(Block { id, txs: held, accounts }));
@@ -188,18 +188,15 @@ impl World {
         self.sync(number);
     }
 
-    /// Another branch, longer by one, of what the old one had, or not.
+    /// Another branch, longer by one, of anything that was ever sent.
     fn reorganise(&mut self) {
         let most = usize::try_from(RULES.proven_depth).unwrap().min(self.chain.len() - 1);
         let depth = self.random.random_range(0..=most);
-        let left: Vec<TxId> = self
-            .chain
-            .split_off(self.chain.len() - depth)
-            .iter()
-            .flat_map(|block| block.txs.clone())
-            .collect();
+        self.chain.truncate(self.chain.len() - depth);
         for _ in 0..=depth {
-            let some = left.iter().copied().filter(|_| self.random.random_ratio(1, 3)).collect::<Vec<_>>();
+            // Whoever mines it may know any of them.
+            let all: Vec<TxId> = self.txs.keys().copied().collect();
+            let some = all.into_iter().filter(|_| self.random.random_ratio(1, 3)).collect::<Vec<_>>();
             self.extend(&some);
         }
     }

@@ -116,6 +116,7 @@ impl Rig {
         RpcState {
             desk: self.desk.clone(),
             nodes: (1..=self.nodes).map(node).collect(),
+            wake: Arc::new(|| ()),
             add_nodes: Arc::new(move |nodes| {
                 let mut added = adds.lock().unwrap();
                 if added.len() + nodes.len() > 2 {
@@ -127,7 +128,12 @@ impl Rig {
             data_dir: self.dir.path().to_path_buf(),
             wallets_dir: self.dir.path().join("wallets"),
             kdf_cost: KdfCost { memory_kib: 64, passes: 1, lanes: 1 },
-            times: RpcTimes { settle: long, outcome: long, second_opinion: long },
+            times: RpcTimes {
+                settle: long,
+                outcome: long,
+                second_opinion: long,
+                woken: Duration::from_millis(1),
+            },
             stop: self.stop.clone(),
         }
     }

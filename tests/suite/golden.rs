@@ -6,10 +6,11 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use bytes::BytesMut;
 use steelyard_core::address;
 use steelyard_core::consensus::error::RULE_SET;
-use steelyard_core::encode;
-use steelyard_core::hash::{Address, AssetId, BlockId, Domain, NetworkId};
+use steelyard_core::encode::{self, List};
+use steelyard_core::hash::{Address, AssetId, BlockId, Domain, NetworkId, TxId};
 use steelyard_core::history::{self, HistoryFrontier, HistoryNode};
 use steelyard_core::params::Params;
 use steelyard_core::state::record;
@@ -17,7 +18,9 @@ use steelyard_core::state::{AssetDescription, Key, Record, Trie};
 use steelyard_core::types::body::{Body, Coinbase};
 use steelyard_core::types::header::Header;
 use steelyard_core::types::transaction::{Action, Transaction, asset_id, full_id};
+use steelyard_core::wire::{self, HeaderBytes, Message};
 use steelyard_core::work::{from_bits, to_bits, work_of};
+use steelyard_runtime::frame::Frame;
 use steelyard_tests::accounts::{Account, Terms, coins, issue, transfer, units};
 use steelyard_tests::chain::Chain;
 
@@ -36,6 +39,12 @@ impl Golden {
 
     fn text(&mut self, name: &str, text: impl std::fmt::Display) {
         writeln!(self.0, "{name} = {text}").unwrap();
+    }
+
+    fn frame<M: Message>(&mut self, name: &str, message: &M) {
+        let mut bytes = BytesMut::new();
+        Frame::of(0x0403_0201, message).unwrap().write_to(&mut bytes).unwrap();
+        self.hex(name, bytes);
     }
 
     /// Compares with the file, line by line.
@@ -229,4 +238,70 @@ fn golden_blocks() {
         golden.text(&format!("block {height} total work"), chain.tip_at(height).total_work);
     }
     golden.check("blocks.txt");
+}
+
+/// One frame of every message, all fields in use, as it stands on the wire.
+#[test]
+fn golden_messages() {
+    let mut golden = Golden::default();
+    let header = HeaderBytes(std::array::from_fn(|place| u8::try_from(place).unwrap()));
+    let (address, asset) = (Address([0x11; 32]), AssetId([0xaa; 32]));
+    let code = || (wire::Text::new("a_code"), wire::Text::new("and words"));
+    let hello = wire::Hello {
+        magic: wire::hello::MAGIC,
+        version: wire::PROTOCOL_VERSION,
+        role: wire::Role::Node,
+        network: NETWORK,
+        nonce: 0x0102_0304_0506_0708,
+        height: 258,
+        tip: BlockId([0x22; 32]),
+        agent: wire::Text::new("steelyard-node/1"),
+    };
+    let found = wire::Found {
+        header,
+        index: 1,
+        count: 3,
+        body_path: list([[0x33; 32], [0x44; 32]]),
+        history_path: list([wire::HistoryStep { hash: [0x55; 32], work: 77 }]),
+    };
+    let verdicts = [
+        wire::Verdict::Pending {},
+        wire::Verdict::Confirmed {},
+        wire::Verdict::Refused { rule: wire::Text::new("a_rule"), reason: wire::Text::new("and words") },
+        wire::Verdict::Busy {},
+    ];
+    let statuses = [
+        wire::Status::Unknown {},
+        wire::Status::Pending { queued: 1 },
+        wire::Status::Confirmed { found: Box::new(found) },
+    ];
+    let keys = [
+        wire::StateKey::Account { address },
+        wire::StateKey::Holding { address, asset },
+        wire::StateKey::Asset { asset },
+    ];
+    golden.frame("hello", &wire::Hello { role: wire::Role::Light, ..hello.clone() });
+    golden.frame("hello of a node", &hello);
+    golden.frame("bye", &wire::Bye { code: code().0, reason: code().1 });
+    golden.frame("ping", &wire::Ping { nonce: 258 });
+    golden.frame("pong", &wire::Pong { nonce: 258 });
+    golden.frame("failure", &wire::Failure { code: code().0, reason: code().1 });
+    golden.frame("get tip", &wire::GetTip { recent: 258 });
+    let tip = wire::Tip { headers: list([header]), history_work: 1 << 64, history_top: [0x66; 32] };
+    golden.frame("tip", &tip);
+    golden.frame("get state", &wire::GetState { keys: list(keys) });
+    golden.frame("state", &wire::State { header, proofs: list([list([0, 0, 0])]) });
+    golden.frame("submit", &wire::Submit { txs: list([list([1, 2, 3])]) });
+    golden.frame("verdicts", &wire::Verdicts { verdicts: list(verdicts) });
+    golden.frame("get status", &wire::GetStatus { ids: list([TxId([0x77; 32])]) });
+    golden.frame("statuses", &wire::Statuses { tip: header, statuses: list(statuses) });
+    golden.frame("get pending", &wire::GetPending { addresses: list([address]) });
+    golden.frame("pending", &wire::Pending { txs: list([list([1, 2, 3])]), more: 1 });
+    golden.frame("watch", &wire::Watch { addresses: list([address]) });
+    golden.frame("notice", &wire::Notice { tip: header, touched: 1 });
+    golden.check("messages.txt");
+}
+
+fn list<T, const COUNT: usize, const MAX: usize>(items: [T; COUNT]) -> List<T, MAX> {
+    List::new(items.into()).expect("few items")
 }

@@ -15,10 +15,9 @@ use std::time::Duration;
 
 use steelyard_core::hash::{FullId, NetworkId};
 use steelyard_migrations::VersionError;
-use steelyard_runtime::dirs::sync_dir;
 use steelyard_runtime::exit::CliError;
 use steelyard_runtime::failpoint;
-use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError};
+use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError, is_missing, make_whole};
 pub use steelyard_runtime::sled_door::{StoreError, VALUE_BYTES_MAX};
 
 use self::delta::Delta;
@@ -31,6 +30,7 @@ use steelyard_core::state::Trie;
 pub const PROGRAM: &str = "steelyard-node";
 /// Folder of the store inside the node's folder.
 pub const STORE_FOLDER: &str = "chain";
+const DOOR: DoorOptions = DoorOptions { cache_bytes: SLED_CACHE_BYTES };
 
 /// Damage found above sled's own level.
 #[must_use]
@@ -70,14 +70,6 @@ impl From<StoreOpenError> for CliError {
                 .with_hint("give another --data-dir, or the --network that this one was made for"),
         }
     }
-}
-
-/// Whether there is no such folder, or nothing in it.
-fn is_missing(dir: &Path) -> bool {
-    std::fs::read_dir(dir).map_or_else(
-        |error| error.kind() == std::io::ErrorKind::NotFound,
-        |mut entries| entries.next().is_none(),
-    )
 }
 
 /// What one commit writes.
@@ -120,7 +112,7 @@ impl Store {
         if is_missing(dir) {
             Self::create(dir, network)?;
         }
-        let door = Door::open(dir, DoorOptions { cache_bytes: SLED_CACHE_BYTES })?;
+        let door = Door::open(dir, DOOR)?;
         steelyard_migrations::node::check(&door)?;
         let found = door.get(key(Space::Meta, META_NETWORK, 0))?;
         let found = found.and_then(|bytes| bytes.try_into().ok()).map(NetworkId);
@@ -131,16 +123,7 @@ impl Store {
         Ok(Self { door })
     }
 
-    /// Makes a store aside and puts it in its place whole: sled does not survive a kill while it
-    /// writes the first bytes of a folder, and a folder that is there but empty of content must
-    /// be damage, never taken for a new store.
     fn create(dir: &Path, network: &NetworkId) -> Result<(), StoreOpenError> {
-        let aside = dir.with_extension("new");
-        let io = |source| OpenError::Io { dir: dir.to_path_buf(), doing: "create", source };
-        if aside.exists() {
-            std::fs::remove_dir_all(&aside).map_err(io)?;
-        }
-        let door = Door::open(&aside, DoorOptions { cache_bytes: SLED_CACHE_BYTES })?;
         let mut batch = Batch::new();
         for space in SPACES {
             for (a, chunk) in
@@ -152,13 +135,7 @@ impl Store {
         batch.put(key(Space::Meta, META_NETWORK, 0), network.0);
         let (version_key, version) = steelyard_migrations::node::version_entry();
         batch.put(version_key, version);
-        door.commit(batch)?;
-        drop(door);
-        failpoint::hit("store.before_rename");
-        std::fs::rename(&aside, dir).map_err(io)?;
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync_dir(parent.unwrap_or(Path::new("."))).map_err(io)?;
-        Ok(())
+        Ok(make_whole(dir, DOOR, batch, |_| Ok(()))?)
     }
 
     /// Writes one commit: bodies first when they are long, then everything in one batch, then

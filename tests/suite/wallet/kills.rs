@@ -1,8 +1,13 @@
 //! The daemon killed at each step of a send, and the node at each of its own: asked again with the
 //! same id, it is paid exactly once. `STEELYARD_KILLS` says how often at each step (3 unless told).
 
+use std::time::Duration;
+
+use serde_json::json;
+use steelyard_core::amount::Coins;
 use steelyard_tests::process::{Launch, Node};
-use steelyard_tests::wallet::Wallet;
+use steelyard_tests::random::Random;
+use steelyard_tests::wallet::{Daemon, Wallet};
 
 use super::{balance_at, dev_wallet, receiver};
 
@@ -126,4 +131,68 @@ fn the_daemon_is_killed_at_each_step_of_its_first_start() {
         let listed = wallet.start();
         assert_eq!(listed.rpc().get("/wallets").0, 200);
     }
+}
+
+/// SIGKILL of the daemon at random moments while four callers send: whoever heard no answer asks
+/// again by the same id, and in the end each payment was made once.
+#[test]
+fn the_daemon_is_killed_at_random_moments_under_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Launch::dev(&folder.path().join("node"), &["--mine-on-tx", "--mine", &receiver(0)]).start();
+    let wallet = dev_wallet(folder.path(), &node);
+    let mut random = Random::for_test(31);
+    let mut next = [0u64; 4];
+    for round in 0..=times() {
+        let mut daemon = wallet.start();
+        let alive = if round == times() { 2_000 } else { 20 + random.below(400) };
+        std::thread::scope(|scope| {
+            for (caller, sent) in (0..).zip(&mut next) {
+                let mut rpc = daemon.rpc();
+                scope.spawn(move || {
+                    // A caller goes on where it was not answered, at most so far in a life.
+                    for _ in 0..50 {
+                        let number = 100_000 + 10_000 * caller + *sent;
+                        let body =
+                            json!({ "id": format!("k{number}"), "to": receiver(number), "amount": "0.25" });
+                        match rpc.try_post("/wallet/dev/sends", &body) {
+                            Some((200, _)) => *sent += 1,
+                            Some((503 | 504, answer)) => {
+                                assert!(answer["error"]["intent"].is_string(), "{answer}")
+                            }
+                            Some(other) => panic!("{other:?}"),
+                            None => return,
+                        }
+                    }
+                });
+            }
+            std::thread::sleep(Duration::from_millis(alive));
+            kill(&daemon);
+        });
+        daemon.kill();
+    }
+    let _daemon = wallet.start();
+    assert!(next.iter().sum::<u64>() > 0, "nothing was sent at all");
+    for (caller, sent) in (0..).zip(next) {
+        // The one that may have been under way when the last life ended is asked for too.
+        for send in 0..=sent {
+            let number = 100_000 + 10_000 * caller + send;
+            let (to, id) = (receiver(number), format!("k{number}"));
+            let _ = wallet.json(&["send", "0.25", "--to", &to, "--id", &id, "--wait", "1"]).ok();
+            assert_eq!(balance_at(&node, &to), "0.25", "{id}");
+        }
+    }
+    let all = wallet.wait_for(&["balance"], |balance| balance["pending_out"] == "0");
+    let paid = next.iter().map(|sent| sent + 1).sum::<u64>();
+    let spent = coins("10000") - coins(all["total"].as_str().unwrap());
+    assert_eq!(spent, paid * coins("0.25"), "{paid} payments");
+}
+
+fn coins(text: &str) -> u64 {
+    text.parse::<Coins>().unwrap().0
+}
+
+/// SIGKILL, while others still hold connections to it.
+fn kill(daemon: &Daemon) {
+    let killed = std::process::Command::new("kill").args(["-KILL", &daemon.pid().to_string()]).status();
+    assert!(killed.unwrap().success());
 }

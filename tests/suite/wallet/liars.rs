@@ -15,7 +15,7 @@ const LIES: [(Behaviour, &[&str]); 9] = [
     (Behaviour::OtherBalance, &["invalid_proof"]),
     (Behaviour::SwappedProofs, &["invalid_proof"]),
     (Behaviour::OtherHeader, &["wrong_header", "invalid_header"]),
-    (Behaviour::BrokenChain, &["invalid_header"]),
+    (Behaviour::BrokenChain, &["invalid_header", "wrong_genesis"]),
     (Behaviour::ClaimedWork, &["wrong_work"]),
     (Behaviour::FalseConfirmation, &["not_in_body"]),
     (Behaviour::FalsePending, &["invalid_pending"]),

@@ -23,9 +23,8 @@ use steelyard_core::hash::{NetworkId, TxId};
 use steelyard_migrations::{VersionError, wallet as migrations};
 use steelyard_runtime::dirs::sync_dir;
 use steelyard_runtime::exit::{CliError, ExitCode};
-use steelyard_runtime::failpoint;
 pub use steelyard_runtime::sled_door::StoreError;
-use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError};
+use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError, is_missing, make_whole};
 
 use self::mark::Mark;
 use self::record::{StoredIntent, StoredSnapshot, from_value, to_value};
@@ -367,24 +366,7 @@ fn io_error(dir: &Path, doing: &'static str, source: std::io::Error) -> OpenErro
     OpenError::Io { dir: dir.to_path_buf(), doing, source }
 }
 
-/// Whether there is no such folder, or nothing in it.
-fn is_missing(dir: &Path) -> bool {
-    std::fs::read_dir(dir).map_or_else(
-        |error| error.kind() == std::io::ErrorKind::NotFound,
-        |mut entries| entries.next().is_none(),
-    )
-}
-
-/// Makes a store aside and puts it in its place whole: sled does not survive a kill while it writes
-/// the first bytes of a folder, and a folder that is there but empty of content must be damage,
-/// never taken for a new store.
 fn create(dir: &Path, network: &NetworkId) -> Result<(), StoreOpenError> {
-    let aside = dir.with_extension("new");
-    let io = |source| io_error(dir, "create", source);
-    if aside.exists() {
-        std::fs::remove_dir_all(&aside).map_err(io)?;
-    }
-    let door = Door::open(&aside, DOOR)?;
     let mut changes = Changes::default();
     for sentinel in sentinels() {
         changes.batch.put(sentinel, []);
@@ -393,13 +375,9 @@ fn create(dir: &Path, network: &NetworkId) -> Result<(), StoreOpenError> {
     changes.put(single(Space::Commits, ONE), &1_u64);
     let (version_key, version) = migrations::version_entry();
     changes.batch.put(version_key, version);
-    door.commit(changes.batch)?;
-    drop(door);
-    let (mut mark, _) = Mark::open(&aside).map_err(io)?;
-    mark.set(1).and_then(|()| mark.sync()).and_then(|()| sync_dir(&aside)).map_err(io)?;
-    failpoint::hit("store.before_rename");
-    std::fs::rename(&aside, dir).map_err(io)?;
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-    sync_dir(parent.unwrap_or(Path::new("."))).map_err(io)?;
-    Ok(())
+    let marked = |folder: &Path| {
+        let (mut mark, _) = Mark::open(folder)?;
+        mark.set(1).and_then(|()| mark.sync()).and_then(|()| sync_dir(folder))
+    };
+    Ok(make_whole(dir, DOOR, changes.batch, marked)?)
 }

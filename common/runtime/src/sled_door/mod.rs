@@ -10,7 +10,7 @@
 //! `<dir>/db`; it is durable when it returns. Must not know what is stored: the key layout belongs
 //! to each program's `store/schema.rs`.
 //!
-//! Read next: `open.rs` (what an open does), `quiet.rs` (panics as values).
+//! Read next: `open.rs` (what an open does), `whole.rs` (how a store is made), `quiet.rs` (panics as values).
 
 mod batch;
 mod error;
@@ -18,6 +18,7 @@ mod open;
 mod quiet;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::fs;
 use std::ops::RangeInclusive;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 pub use batch::Batch;
 pub use error::{OpenError, StoreError};
+pub use whole::{is_missing, make_whole};
 
 use crate::{clock, failpoint};
 use open::Engine;

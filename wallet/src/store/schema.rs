@@ -7,10 +7,10 @@
 //! | space | owner | rest | value |
 //! |---|---|---|---|
 //! | META | 1 version (`steelyard_migrations`) · 2 network | | u32, without check · network id |
-//! | COMMITS | 1 | | u64: durable commits so far ([`super::mark`]) |
-//! | SNAPSHOT | 1 | | the last reading of the chain ([`super::record`]) |
+//! | COMMITS | 1 | | u64: durable commits so far (`mark.rs`) |
+//! | SNAPSHOT | 1 | | the last reading of the chain (`record.rs`) |
 //! | WALLET | wallet | | u32: number of addresses |
-//! | INTENT | wallet | seq | the intent ([`super::record`]) |
+//! | INTENT | wallet | seq | the intent (`record.rs`) |
 //! | ID | wallet | id of the intent, as text | seq |
 //! | TX | wallet | id of its transaction | seq |
 //! | LIVE | wallet | seq | nothing; there while the intent is not final |

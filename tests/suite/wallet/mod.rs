@@ -4,6 +4,7 @@ mod crowd;
 mod folder;
 mod kills;
 mod liars;
+mod menu;
 mod payments;
 mod refusals;
 mod secrets;

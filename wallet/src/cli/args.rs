@@ -85,6 +85,8 @@ pub enum Command {
     /// Look at sends, wait for them, cancel them
     #[command(subcommand)]
     Tx(TxCommand),
+    /// Address, balance and transfer by a numbered menu, for classes
+    Menu,
     /// Show the daemon, its nodes and wallets
     Status,
     /// Forget the keys of the wallet until it is unlocked

@@ -11,6 +11,7 @@
 //! | `which` | which wallet is meant |
 //! | `wallets` | `create`, `restore`, `import-dev` |
 //! | `address`, `balance`, `send`, `tx`, `status`, `lock` | the command of that name |
+//! | `menu` | a numbered menu of three of them |
 //! | `daemon`, `notify` | the daemon in the foreground, its end, what systemd is told |
 //!
 //! Must not know stores, keys or nodes: only `daemon` starts what does.
@@ -24,6 +25,7 @@ mod config;
 mod daemon;
 mod failure;
 mod lock;
+mod menu;
 mod notify;
 mod secrets;
 mod send;
@@ -81,6 +83,7 @@ fn command(cli: &Cli, out: Output) -> Result<(), Failure> {
         Command::Balance(args) => balance::run(&resolved, args, out),
         Command::Send(args) => send::run(&resolved, args, yes, out),
         Command::Tx(command) => tx::run(&resolved, command, out),
+        Command::Menu => menu::run(&resolved, yes, out),
         Command::Status => status::run(&resolved, out),
         Command::Lock => lock::lock(&resolved, out),
         Command::Unlock(args) => lock::unlock(&resolved, args, out),

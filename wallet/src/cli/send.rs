@@ -22,6 +22,14 @@ use crate::rpc::types::{Preview, Send, Tx};
 /// A refusal, no node or daemon, or an outcome that nobody knows: each says whether the send is
 /// written down.
 pub fn run(resolved: &Resolved, args: &SendArgs, yes: bool, out: Output) -> Result<(), Failure> {
+    pay(resolved, args, yes, out).map(|_| ())
+}
+
+/// What the command does, and the id that it was, or would be, asked for by.
+///
+/// # Errors
+/// Those of the command.
+pub fn pay(resolved: &Resolved, args: &SendArgs, yes: bool, out: Output) -> Result<IntentId, Failure> {
     let args = &check(resolved, args)?;
     let client = start::open(resolved, out)?;
     let wallet = which::wallet(resolved, &client)?;
@@ -30,7 +38,7 @@ pub fn run(resolved: &Resolved, args: &SendArgs, yes: bool, out: Output) -> Resu
         let preview: Preview = client.post(&path(&wallet), &request(args, &id, true))?;
         out.line(&card(&preview, clock::now_ms()));
         out.json(&preview);
-        return Ok(());
+        return Ok(id);
     }
     if !yes && ask::somebody() {
         confirm(&client, &wallet, args, out)?;
@@ -50,14 +58,17 @@ pub fn run(resolved: &Resolved, args: &SendArgs, yes: bool, out: Output) -> Resu
     tx::paid(&sent)?;
     out.line(&shown::tx(&sent));
     out.json(&sent);
-    Ok(())
+    Ok(id)
 }
 
 /// The amount that stands for everything.
 const AMOUNT_MAX: &str = "max";
 
 /// An amount as it is asked for: its canonical form, or the word for everything.
-fn amount(text: &str) -> Result<String, CliError> {
+///
+/// # Errors
+/// `invalid_amount`.
+pub fn amount(text: &str) -> Result<String, CliError> {
     let refused = |why: &str| {
         let message = format!("\"{}\" is no amount: {why}", text.escape_debug());
         Err(CliError::usage("invalid_amount", message).with_hint("an amount is like 12 or 0.5, or max"))

@@ -1,13 +1,14 @@
 //! The node: keeps the chain, the pending transactions and the peers, and survives anything.
 //!
 //! ```text
-//! limits                       every bound
-//! store mempool                what is on disk; what is pending
-//! chain                        the one thread that changes anything, and what others see
-//! miner indexer verify lookup  those that read the view and submit, find in bodies, or judge the store
-//! api net                      HTTP and the framed protocol, from the view
-//! node                         the only file that knows all parts
-//! cli                          commands
+//! limits                            every bound
+//! store mempool                     what is on disk; what is pending
+//! chain                             the one thread that changes anything, and what others see
+//! miner indexer verify lookup sync  those that read the view and submit, find in bodies, judge the store,
+//!                                   or decide what to ask of which peer
+//! api net                           HTTP and the framed protocol, from the view
+//! node                              the only file that knows all parts
+//! cli                               commands
 //! ```
 //!
 //! Rows import only from rows above them. Never holds a private key.
@@ -23,4 +24,5 @@ pub mod miner;
 pub mod net;
 pub mod node;
 pub mod store;
+pub mod sync;
 pub mod verify;

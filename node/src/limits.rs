@@ -3,7 +3,7 @@
 use steelyard_core::params::BLOCK_BYTES_LIMIT;
 use steelyard_core::types::header::HEADER_BYTES;
 use steelyard_core::types::transaction::TX_BYTES_MAX;
-use steelyard_core::wire::{Message, Submit};
+use steelyard_core::wire::{Message, Submit, bodies, headers};
 
 /// Commands waiting for the chain thread. Full: the API answers 503, other callers wait.
 pub const CHAIN_QUEUE_MAX: usize = 4_096;
@@ -102,6 +102,57 @@ pub const NET_NOTICE_MS: u64 = 50;
 /// Pending transactions that are looked at for one notice. More: it says that there are new ones.
 pub const NET_NOTICE_LOOKS_MAX: usize = 4_096;
 
+/// Headers kept ahead of their blocks, in all. Full: branches of less work make room for one of more,
+/// which is else not taken.
+pub const SYNC_HEADERS_MAX: usize = 16_384;
+/// Headers of a branch ahead of its blocks after which no more are asked for yet.
+pub const SYNC_AHEAD_MAX: usize = 6_000;
+/// Blocks after the first missing one of a branch whose bodies are asked for.
+pub const SYNC_WINDOW: usize = 1_024;
+/// Bodies in flight from one peer. Full: others are asked.
+pub const SYNC_FLIGHT_MAX: usize = bodies::BODIES_MAX;
+/// Bodies in flight from a peer that let its time pass, until it delivers.
+pub const SYNC_FLIGHT_STALLED_MAX: usize = 1;
+/// A peer with more bodies in flight than this is not asked for further ones: requests are of many.
+pub const SYNC_FLIGHT_REFILL: usize = SYNC_FLIGHT_MAX / 2;
+/// Bytes of bodies that are here and not judged, and of those in flight, which count as the largest
+/// that the network allows. Full: only the next block of a branch is asked for.
+pub const SYNC_BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Branches that bodies are asked for at once, those of most work first.
+pub const SYNC_BRANCHES_MAX: usize = 8;
+/// Blocks that are submitted together.
+pub const SYNC_SUBMIT_MAX: usize = GROUP_BLOCKS_MAX;
+/// Submissions that are not judged at once. Full: bodies wait and are then submitted together.
+pub const SYNC_SUBMISSIONS_MAX: usize = 2;
+/// Headers of one peer ahead of the clock that wait for their time. Full: further ones are dropped.
+pub const SYNC_HELD_PER_PEER_MAX: usize = 16;
+/// Headers ahead of the clock that wait for their time, in all. Full: further ones are dropped.
+pub const SYNC_HELD_MAX: usize = 256;
+/// Blocks remembered as invalid by sync. Full: the oldest is forgotten and would be judged again.
+pub const SYNC_INVALID_MAX: usize = 4_096;
+/// Headers with less work than the tip without its last so many blocks are measured before any is kept.
+pub const SYNC_LOW_WORK_BLOCKS: u128 = 144;
+/// Answers of [`headers::HEADERS_MAX`] headers over which one peer's branch is measured, an id kept of
+/// each. Full: the branch is not followed.
+pub const SYNC_PROBE_ANSWERS_MAX: usize = 4_096;
+/// For an answer to a request for headers, in ms; then the peer is dropped.
+pub const SYNC_HEADERS_MS: u64 = 30_000;
+/// After headers from the future, of too little work or without room a peer is asked again, in ms.
+pub const SYNC_REASK_MS: u64 = 30_000;
+/// Announcements and answers in a row that connect to nothing. More: the peer is dropped.
+pub const SYNC_UNCONNECTED_MAX: u32 = 10;
+/// For the next body of a peer that owes some, in ms, at first…
+pub const SYNC_STALL_MS: u64 = 2_000;
+/// …doubled each time that it passes, up to this…
+pub const SYNC_STALL_MS_MAX: u64 = 64_000;
+/// …and this percentage of itself after each body that came in time.
+pub const SYNC_STALL_DECAY_PERCENT: u64 = 85;
+/// Bytes of bodies of one answer: when reached, the rest is named as missing. One body is always sent.
+pub const SYNC_SERVE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+// A branch that is followed at the greatest distance finds room beside one as long.
+const _: () = assert!(2 * (SYNC_AHEAD_MAX + headers::HEADERS_MAX) <= SYNC_HEADERS_MAX);
+const _: () = assert!(SYNC_BODY_BYTES_MAX >= SYNC_FLIGHT_MAX * BLOCK_BYTES_LIMIT as usize);
 const _: () = assert!(GROUP_BLOCKS_MAX * (HEADER_BYTES + 64) <= 32 * 1024);
 // What all wallets together can make the node keep of requests that have not ended.
 const _: () = assert!(NET_CONNECTIONS_MAX * <Submit as Message>::BYTES_MAX <= 96 * 1024 * 1024);

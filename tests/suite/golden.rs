@@ -299,7 +299,20 @@ fn golden_messages() {
     golden.frame("pending", &wire::Pending { txs: list([list([1, 2, 3])]), more: 1 });
     golden.frame("watch", &wire::Watch { addresses: list([address]) });
     golden.frame("notice", &wire::Notice { tip: header, touched: 1 });
+    golden_peer_messages(&mut golden, header);
     golden.check("messages.txt");
+}
+
+/// What nodes say to one another.
+fn golden_peer_messages(golden: &mut Golden, header: HeaderBytes) {
+    let ids = [BlockId([0x22; 32]), BlockId([0x88; 32])];
+    let bytes = wire::BodyBytes::new(vec![1, 2, 3]).expect("short");
+    golden.frame("get headers", &wire::GetHeaders { locator: list(ids) });
+    golden.frame("headers", &wire::Headers { headers: list([header]) });
+    golden.frame("get bodies", &wire::GetBodies { ids: list(ids) });
+    golden.frame("body", &wire::Body { id: ids[0], bytes });
+    golden.frame("missing", &wire::Missing { ids: list(ids) });
+    golden.frame("announce", &wire::Announce { headers: list([header]) });
 }
 
 fn list<T, const COUNT: usize, const MAX: usize>(items: [T; COUNT]) -> List<T, MAX> {

@@ -112,7 +112,7 @@ const NODE_ROWS: &[&[&str]] = &[
     &["limits"],
     &["store", "mempool"],
     &["chain"],
-    &["miner", "indexer", "verify", "lookup"],
+    &["miner", "indexer", "verify", "lookup", "sync"],
     &["api", "net"],
     &["node"],
     &["cli"],

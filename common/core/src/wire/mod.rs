@@ -16,8 +16,12 @@
 //! | [`status`] | where transactions are, with their proofs |
 //! | [`pending`] | what is on its way to an address |
 //! | [`watch`] | tell me when something changes |
+//! | [`headers`] | between nodes: headers after a common block; a new tip |
+//! | [`bodies`] | between nodes: bodies, one a message |
 
+pub mod bodies;
 pub mod failure;
+pub mod headers;
 pub mod hello;
 pub mod pending;
 pub mod ping;
@@ -33,7 +37,9 @@ use bincode::{Decode, Encode};
 use crate::encode::{self, DecodeError};
 use crate::types::header::{HEADER_BYTES, Header};
 
+pub use bodies::{Body, BodyBytes, GetBodies, Missing};
 pub use failure::Failure;
+pub use headers::{Announce, GetHeaders, Headers};
 pub use hello::{Bye, Hello, Role};
 pub use pending::{GetPending, Pending};
 pub use ping::{Ping, Pong};
@@ -106,6 +112,23 @@ pub fn answer_bytes_max(kind: u8) -> Option<usize> {
         Statuses::KIND => Some(Statuses::BYTES_MAX),
         Pending::KIND => Some(Pending::BYTES_MAX),
         Notice::KIND => Some(Notice::BYTES_MAX),
+        _ => None,
+    }
+}
+
+/// Longest body that a node takes from another node, by kind; `None` for what it does not take.
+#[must_use]
+pub fn peer_bytes_max(kind: u8) -> Option<usize> {
+    match kind {
+        Bye::KIND => Some(Bye::BYTES_MAX),
+        Ping::KIND => Some(Ping::BYTES_MAX),
+        Pong::KIND => Some(Pong::BYTES_MAX),
+        GetHeaders::KIND => Some(GetHeaders::BYTES_MAX),
+        Headers::KIND => Some(Headers::BYTES_MAX),
+        GetBodies::KIND => Some(GetBodies::BYTES_MAX),
+        Body::KIND => Some(Body::BYTES_MAX),
+        Missing::KIND => Some(Missing::BYTES_MAX),
+        Announce::KIND => Some(Announce::BYTES_MAX),
         _ => None,
     }
 }

@@ -65,10 +65,21 @@ fn the_caps_are_the_longest_messages() {
         check(Pending { txs: full(full::<u8, TX_BYTES_MAX>(1)), more: 1 }),
         check(Watch { addresses: full(Address([1; 32])) }),
         check(Notice { tip: header, touched: 1 }),
+        check(GetHeaders { locator: full(BlockId([1; 32])) }),
+        check(Headers { headers: full(header) }),
+        check(GetBodies { ids: full(BlockId([1; 32])) }),
+        check(Body { id: BlockId([1; 32]), bytes: BodyBytes::new(vec![1; bodies::BODY_BYTES_MAX]).unwrap() }),
+        check(Missing { ids: full(BlockId([1; 32])) }),
+        check(Announce { headers: full(header) }),
     ];
     assert_eq!(BTreeSet::from(kinds).len(), kinds.len(), "a number has two meanings");
     for kind in 0..=u8::MAX {
-        let caps = [request_bytes_max(kind), answer_bytes_max(kind), handshake_bytes_max(kind)];
+        let caps = [
+            request_bytes_max(kind),
+            answer_bytes_max(kind),
+            handshake_bytes_max(kind),
+            peer_bytes_max(kind),
+        ];
         assert_eq!(caps.iter().any(Option::is_some), kinds.contains(&kind), "kind {kind}");
     }
 }
@@ -82,4 +93,13 @@ fn a_strangers_text_is_visible_ascii() {
         *bytes.last_mut().unwrap() = byte;
         assert!(encode::decode::<Text<8>>(&bytes, 64).is_err(), "{byte}");
     }
+}
+
+#[test]
+fn a_claimed_body_allocates_nothing() {
+    let mut bytes = [[1; 32].to_vec(), (u64::MAX).to_le_bytes().to_vec()].concat();
+    assert!(matches!(Body::from_bytes(&bytes), Err(DecodeError::TooManyItems { .. })));
+    bytes[32..].copy_from_slice(&(bodies::BODY_BYTES_MAX as u64).to_le_bytes());
+    assert_eq!(Body::from_bytes(&bytes), Err(DecodeError::Truncated));
+    assert_eq!(BodyBytes::new(vec![0; bodies::BODY_BYTES_MAX + 1]), None);
 }

@@ -1,7 +1,7 @@
 //! Questions to a person: yes or no, a word, a pause. On stderr, answered on standard input. Must
 //! not know what is asked, and asks nobody where nobody sits.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use steelyard_runtime::exit::CliError;
 
@@ -36,9 +36,13 @@ pub fn line(question: &str) -> Result<String, CliError> {
     read(io::stdin().lock()).map_err(|error| gone(&error))?.ok_or_else(|| gone(&"it has ended"))
 }
 
-fn read(input: impl BufRead) -> io::Result<Option<String>> {
+fn read(mut input: impl BufRead) -> io::Result<Option<String>> {
     let mut answer = String::new();
-    let bytes = input.take(ANSWER_BYTES_MAX).read_line(&mut answer)?;
+    let bytes = (&mut input).take(ANSWER_BYTES_MAX).read_line(&mut answer)?;
+    if bytes as u64 == ANSWER_BYTES_MAX && !answer.ends_with('\n') {
+        // The rest is no answer to the next question.
+        input.skip_until(b'\n')?;
+    }
     Ok((bytes > 0).then(|| answer.trim().to_owned()))
 }
 
@@ -65,6 +69,8 @@ mod tests {
         assert_eq!(read(&b" yes \r\nno\n"[..]).unwrap().as_deref(), Some("yes"));
         assert_eq!(read(&b"\n"[..]).unwrap().as_deref(), Some(""));
         assert_eq!(read(&b""[..]).unwrap(), None);
-        assert_eq!(read(&[b'y'; 4096][..]).unwrap().map(|text| text.len()), Some(1024));
+        let mut long = &[&[b'y'; 4096][..], b"\nno\n"].concat()[..];
+        assert_eq!(read(&mut long).unwrap().map(|text| text.len()), Some(1024));
+        assert_eq!(read(&mut long).unwrap().as_deref(), Some("no"), "the rest of a long line is no answer");
     }
 }

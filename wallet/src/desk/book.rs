@@ -128,6 +128,12 @@ impl Book {
         self.live.get(id)
     }
 
+    /// Whether this is the transaction of an intent that is signed and not final.
+    #[must_use]
+    pub fn has_signed(&self, tx: &TxId) -> bool {
+        self.signed.contains_key(tx)
+    }
+
     /// What can be paid with.
     #[must_use]
     pub fn funds(&self) -> Funds<'_> {

@@ -9,7 +9,7 @@ use std::mem::take;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use steelyard_core::hash::Address;
+use steelyard_core::hash::{Address, TxId};
 use steelyard_core::params::dev_addresses;
 use steelyard_runtime::{clock, failpoint};
 use tokio::sync::{mpsc, watch};
@@ -325,7 +325,11 @@ impl Worker {
                 };
                 self.stage.nodes.push(status);
             }
-            LightEvent::Sending { ids, .. } => self.stage.attempted.extend(ids),
+            LightEvent::Sending { ids, .. } => {
+                // Another node's word may have ended it meanwhile: then it is nobody's question any more.
+                let is_live = |id: &TxId| self.wallets.values().any(|wallet| wallet.book.has_signed(id));
+                self.stage.attempted.extend(ids.into_iter().filter(is_live));
+            }
             LightEvent::Reading(reading) => self.read(*reading, now),
             LightEvent::Verdict { id, verdict, .. } => {
                 for (name, wallet) in &mut self.wallets {

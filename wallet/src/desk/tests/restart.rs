@@ -200,6 +200,10 @@ async fn every_state_survives_a_restart() {
     assert_eq!(settled.state.name(), "settled");
     assert!(bench.desk.shared.read().wallets[&name()].live.is_empty());
     assert!(bench.desk.shared.read().attempted.is_empty());
+    // Another node's task, a little behind: nothing is remembered of what is over.
+    bench.tell(LightEvent::Sending { ids: vec![tx(&signed)], node: node(2) }).await;
+    assert_eq!(bench.stands(1, &asked).await, settled);
+    assert!(bench.desk.shared.read().attempted.is_empty());
     let bench = bench.again().await;
     assert_eq!(bench.stands(1, &asked).await, settled);
     assert_eq!(bench.desk.find_tx(&name(), &tx(&signed)).await.unwrap(), Some(settled.clone()));

@@ -6,6 +6,7 @@
 //! chain                             the one thread that changes anything, and what others see
 //! miner indexer verify lookup sync  those that read the view and submit, find in bodies, judge the store,
 //!                                   or decide what to ask of which peer
+//! peers                             other nodes: sync and relay with sockets
 //! api net                           HTTP and the framed protocol, from the view
 //! node                              the only file that knows all parts
 //! cli                               commands
@@ -23,6 +24,7 @@ pub mod mempool;
 pub mod miner;
 pub mod net;
 pub mod node;
+pub mod peers;
 pub mod store;
 pub mod sync;
 pub mod verify;

@@ -3,7 +3,7 @@
 use steelyard_core::params::BLOCK_BYTES_LIMIT;
 use steelyard_core::types::header::HEADER_BYTES;
 use steelyard_core::types::transaction::TX_BYTES_MAX;
-use steelyard_core::wire::{Message, Submit, bodies, headers};
+use steelyard_core::wire::{Message, Submit, bodies, headers, txs};
 
 /// Commands waiting for the chain thread. Full: the API answers 503, other callers wait.
 pub const CHAIN_QUEUE_MAX: usize = 4_096;
@@ -58,6 +58,18 @@ pub const API_BODY_BYTES_MAX: usize = 2 * BLOCK_BYTES_LIMIT as usize + 64 * 1024
 pub const API_TX_BODY_BYTES_MAX: usize = 2 * TX_BYTES_MAX + 1_024;
 /// Items of one page of a list.
 pub const API_PAGE_MAX: u64 = 100;
+/// Blocks of one look at all branches. Full: side branches of less work are left out.
+pub const API_FORKS_MAX: usize = 2_000;
+/// Heights below the tip of one look at all branches, where none are named…
+pub const API_FORKS_DEPTH: u64 = 50;
+/// …and at most.
+pub const API_FORKS_DEPTH_MAX: u64 = 1_000;
+/// Blocks that are read at once to find the ends of branches, before others get their turn.
+pub const API_LEAVES_STEP: usize = 4_096;
+/// Bans that are listed, those of the operator first.
+pub const API_BANS_MAX: usize = 1_000;
+/// Longest body of an operator's command: an address in JSON.
+pub const API_COMMAND_BODY_BYTES_MAX: usize = 1_024;
 /// Transactions of one batch.
 pub const API_BATCH_TXS_MAX: usize = 1_000;
 /// Batches in progress at once: each may have a body of many megabytes. Full: 503.
@@ -137,8 +149,31 @@ pub const SYNC_LOW_WORK_BLOCKS: u128 = 144;
 pub const SYNC_PROBE_ANSWERS_MAX: usize = 4_096;
 /// For an answer to a request for headers, in ms; then the peer is dropped.
 pub const SYNC_HEADERS_MS: u64 = 30_000;
+/// A request for headers that is not answered for so long, in ms, lets another peer be asked beside it;
+/// twice as long with each further one.
+pub const SYNC_HEADERS_ALONE_MS: u64 = 2_000;
+/// For a peer's answers, in ms, without any of its headers being kept, and one more for each header that
+/// its height promises; then it is dropped.
+pub const SYNC_HEADERS_TURN_MS: u64 = 5 * 60_000;
 /// After headers from the future, of too little work or without room a peer is asked again, in ms.
 pub const SYNC_REASK_MS: u64 = 30_000;
+/// A peer that does not have the bodies of its headers is set aside for [`SYNC_REASK_MS`], in ms, twice as
+/// long each time, up to this.
+pub const SYNC_ASIDE_MS_MAX: u64 = 64 * SYNC_REASK_MS;
+/// So many block times, and at least [`SYNC_HEADERS_MS`], a peer that this node has chosen may have less
+/// work than the tip had at their beginning; then it is asked for its tip…
+pub const SYNC_LAG_SPACINGS: u64 = 20;
+/// …for which it has so many, and at least [`SYNC_HEADERS_MS`]; then it makes room for another.
+pub const SYNC_LAG_ANSWER_SPACINGS: u64 = 2;
+/// Chosen peers, the first that have the tip's work, that are not dropped for falling behind later: nobody
+/// who is quicker for a while empties all places.
+pub const SYNC_LAG_PROTECTED_MAX: usize = 4;
+/// So many block times, and at least [`SYNC_REASK_MS`], the tip may stand; then everybody is asked for headers.
+pub const SYNC_STALE_SPACINGS: u64 = 10;
+/// Blocks behind the best headers beyond which the node is catching up…
+pub const SYNC_CATCH_UP_BLOCKS: u64 = 24;
+/// …while a block or headers of more work than ever came within so long, in ms.
+pub const SYNC_CATCH_UP_MS: u64 = 10_000;
 /// Announcements and answers in a row that connect to nothing. More: the peer is dropped.
 pub const SYNC_UNCONNECTED_MAX: u32 = 10;
 /// For the next body of a peer that owes some, in ms, at first…
@@ -148,12 +183,137 @@ pub const SYNC_STALL_MS_MAX: u64 = 64_000;
 /// …and this percentage of itself after each body that came in time.
 pub const SYNC_STALL_DECAY_PERCENT: u64 = 85;
 /// Bytes of bodies of one answer: when reached, the rest is named as missing. One body is always sent.
-pub const SYNC_SERVE_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const SYNC_SERVE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Connections that the node dials by itself, those named by hand not counted.
+pub const PEERS_OUTBOUND_MAX: usize = 8;
+/// Addresses named by hand. Full: a further one is refused.
+pub const PEERS_MANUAL_MAX: usize = 64;
+/// For a dialled address to take the connection, in ms.
+pub const PEERS_DIAL_MS: u64 = 5_000;
+/// Events of all peers that wait for the peers' thread. Full: connections are not read from.
+pub const PEERS_EVENTS_MAX: usize = 1_024;
+/// Commands of operators that wait for the peers' thread. Full: answered as busy.
+pub const PEERS_COMMANDS_MAX: usize = 16;
+/// Bytes of messages of all peers that wait for the peers' thread, in KiB. Full: connections are not
+/// read from…
+pub const PEERS_EVENT_KIB_MAX: usize = 64 * 1024;
+/// …nor is one whose own reach this, in KiB: room for one body of the greatest size.
+pub const PEERS_EVENT_KIB_PER_PEER_MAX: usize = BLOCK_BYTES_LIMIT as usize / 1024 + 64;
+/// Bytes of frames that are written in one piece.
+pub const PEERS_WRITE_BYTES: usize = 256 * 1024;
+/// Messages of this node's own accord to one peer that it has not taken. Full: it is dropped.
+pub const PEERS_SENDS_MAX: usize = 256;
+/// Requests of one peer that are not answered yet. More: it is dropped.
+pub const PEERS_REQUESTS_MAX: usize = 64;
+/// Requests of one peer that are taken without a pause…
+pub const PEERS_ASKS_BURST: u64 = 5_000;
+/// …and a second. None left: it is not read from until there are. A sync asks for 16 bodies at once.
+pub const PEERS_ASKS_PER_SECOND: u64 = 5_000;
+/// Messages of one peer that nobody asked for, pings among them, that are taken without a pause…
+pub const PEERS_MESSAGES_BURST: u64 = 1_000;
+/// …and a second. None left: it is not read from until there are.
+pub const PEERS_MESSAGES_PER_SECOND: u64 = 200;
+/// Blocking work for all peers' requests and transactions at once. Full: it waits.
+pub const PEERS_WORKERS_MAX: usize = 4;
+/// Between two pings, in ms.
+pub const PEERS_PING_MS: u64 = 60_000;
+/// A peer of which nothing is heard for so long is dropped, in ms.
+pub const PEERS_DEAD_MS: u64 = 5 * 60_000;
+/// Events that the peers' thread takes before it looks at what is due.
+pub const PEERS_EVENTS_AT_ONCE: usize = 64;
+/// Shortest time between two showings of how peers are, in ms.
+pub const PEERS_SHOW_MS: u64 = 50;
+/// Pause before the book of addresses is written again when the chain thread was too busy, in ms.
+pub const PEERS_SAVE_RETRY_MS: u64 = 100;
+/// Two nodes that dial one another at once have two connections, and both keep the same one of them.
+/// An older connection than this is kept against any new one, in ms.
+pub const PEERS_YOUNG_MS: u64 = 2 * NET_HANDSHAKE_MS;
+
+/// Addresses to which a connection succeeded, kept in the store. Full: the one whose last success is
+/// the longest ago makes room, those named by hand never.
+pub const BOOK_KEPT_MAX: usize = 1_024;
+/// Addresses that were only heard of. Full: one of the most frequent network makes room.
+pub const BOOK_HEARD_MAX: usize = 4_096;
+/// Heard addresses from one source's network (/16 of IPv4, /32 of IPv6). Full: further ones are dropped.
+pub const BOOK_HEARD_PER_SOURCE_MAX: usize = BOOK_HEARD_MAX / 16;
+/// Heard addresses in one network. Full: further ones are dropped.
+pub const BOOK_HEARD_PER_NETWORK_MAX: usize = BOOK_HEARD_MAX / 16;
+/// Kept addresses in one network that is not private. Full: the oldest of that network makes room.
+pub const BOOK_KEPT_PER_NETWORK_MAX: usize = BOOK_KEPT_MAX / 32;
+/// Connections that the node dials by itself into one network that is not private.
+pub const BOOK_OUTBOUND_PER_NETWORK_MAX: usize = 1;
+/// After a failed attempt an address rests, in ms: doubled with each one…
+pub const BOOK_RETRY_MS: u64 = 1_000;
+/// …up to this; for those named by hand…
+pub const BOOK_RETRY_MANUAL_MS_MAX: u64 = 30_000;
+/// …and this for others.
+pub const BOOK_RETRY_MS_MAX: u64 = 60 * 60_000;
+/// Failed attempts in a row after which an address that was only heard of is forgotten.
+pub const BOOK_FAILURES_MAX: u32 = 3;
+/// A kept address without success for so long is forgotten, in ms.
+pub const BOOK_HORIZON_MS: u64 = 30 * 24 * 3_600_000;
+/// Addresses processed of one peer: so many at once, and one each ten seconds.
+pub const BOOK_ADDRESSES_BURST: u64 = 1_000;
+/// Between two addresses of one peer once the burst is spent, in ms.
+pub const BOOK_ADDRESS_MS: u64 = 10_000;
+/// Share of what is known that is told to who asks, in percent, and at least [`BOOK_TOLD_LEAST`].
+pub const BOOK_TOLD_PERCENT: usize = 23;
+/// Addresses that are told however few are known.
+pub const BOOK_TOLD_LEAST: usize = 16;
+/// The same answer is given for so long, in ms.
+pub const BOOK_TOLD_MS: u64 = 10 * 60_000;
+/// A ban for misbehaviour lasts so long, in ms.
+pub const BOOK_BAN_MS: u64 = 24 * 3_600_000;
+/// Bans for misbehaviour, not kept over restarts. Full: the oldest is forgotten.
+pub const BOOK_BANS_MAX: usize = 20_000;
+/// Bans by the operator, kept in the store. Full: a further one is refused.
+pub const BOOK_OPERATOR_BANS_MAX: usize = 1_024;
+
+/// A connection that lasts longer was none that failed, in ms.
+pub const BOOK_STEADY_MS: u64 = 60_000;
+/// Times of success are saved no more often, in ms, when nothing else is.
+pub const BOOK_TIMES_MS: u64 = 10 * 60_000;
+/// Peers whose share of processed addresses is remembered: as many as can be connected. Full: the
+/// oldest's is forgotten.
+pub const BOOK_SOURCES_MAX: usize = NET_CONNECTIONS_MAX + PEERS_MANUAL_MAX + PEERS_OUTBOUND_MAX;
+/// Addresses remembered as this node's own. Full: the oldest is forgotten, and would be dialled again.
+pub const BOOK_OWN_MAX: usize = 256;
+
+/// Ids that one peer announced and that were not fetched from it yet. Full: further ones are ignored,
+/// it announces them again later.
+pub const RELAY_ANNOUNCED_MAX: usize = 5_000;
+/// Ids that a peer is known to have. Full: the oldest is forgotten, and may be told to it again.
+pub const RELAY_KNOWN_MAX: usize = 20_000;
+/// Requests for transactions that one peer has not answered…
+pub const RELAY_REQUESTS_MAX: usize = 8;
+/// …and as long as it never answered one: who says nothing holds up little.
+pub const RELAY_REQUESTS_FIRST: usize = 1;
+/// Transactions asked of one peer and not answered: what so many requests name.
+pub const RELAY_FLIGHT_MAX: usize = RELAY_REQUESTS_MAX * txs::TXS_MAX;
+/// Transactions that are asked for or being checked, of all peers. Full: no further ones are asked for.
+pub const RELAY_CHECKS_MAX: usize = 2_048;
+/// For an answer to a request for transactions, in ms; then another peer is asked.
+pub const RELAY_REQUEST_MS: u64 = 20_000;
+/// After a transaction that the node had no time to check nothing is asked for, in ms.
+pub const RELAY_BUSY_MS: u64 = 1_000;
+/// Between two announcements to one peer, in ms: what comes meanwhile is told together.
+pub const RELAY_TELL_MS: u64 = 100;
+/// Everything pending is told again after so long, in ms, to those not known to have it.
+pub const RELAY_RETELL_MS: u64 = 5 * 60_000;
+/// Transactions refused by the state, by id, until the tip changes. Full: the oldest is forgotten.
+pub const RELAY_REFUSED_MAX: usize = 20_000;
 
 // A branch that is followed at the greatest distance finds room beside one as long.
 const _: () = assert!(2 * (SYNC_AHEAD_MAX + headers::HEADERS_MAX) <= SYNC_HEADERS_MAX);
 const _: () = assert!(SYNC_BODY_BYTES_MAX >= SYNC_FLIGHT_MAX * BLOCK_BYTES_LIMIT as usize);
 const _: () = assert!(GROUP_BLOCKS_MAX * (HEADER_BYTES + 64) <= 32 * 1024);
+// A peer that owes all that it may is not dropped by the other end for it.
+const _: () = assert!(RELAY_REQUESTS_MAX < PEERS_REQUESTS_MAX);
+// One peer leaves room for others.
+const _: () = assert!(4 * RELAY_FLIGHT_MAX <= RELAY_CHECKS_MAX);
 // What all wallets together can make the node keep of requests that have not ended.
 const _: () = assert!(NET_CONNECTIONS_MAX * <Submit as Message>::BYTES_MAX <= 96 * 1024 * 1024);
+// The active chain is never left out.
+const _: () = assert!(API_FORKS_MAX as u64 > API_FORKS_DEPTH_MAX);
 const _: () = assert!(QUEUED_BYTES_MAX > (TX_BYTES_MAX + MEMPOOL_OVERHEAD_BYTES) * 64);

@@ -21,8 +21,9 @@ use crate::api::{self, ApiState};
 use crate::chain::load::{self, Loaded};
 use crate::chain::{Chain, error::LoadError};
 use crate::indexer;
-use crate::miner::{self, MinerConfig, MinerStatus};
+use crate::miner::{self, MinerConfig};
 use crate::net;
+use crate::peers::{self, Peers, PeersConfig, StartError};
 pub use crate::store::PROGRAM;
 use crate::store::{STORE_FOLDER, Store, StoreError};
 
@@ -48,8 +49,12 @@ pub struct NodeConfig {
     pub data_dir: PathBuf,
     /// Where the API listens; port 0 picks one.
     pub api: SocketAddr,
-    /// Where wallets connect; port 0 picks one.
+    /// Where nodes and wallets connect; port 0 picks one.
     pub listen: SocketAddr,
+    /// Nodes to stay connected to.
+    pub connect: Vec<SocketAddr>,
+    /// Whether nodes are dialled that nobody named, and addresses asked for and told.
+    pub discover: bool,
     /// Mines, if told to.
     pub miner: Option<MinerConfig>,
     /// Written once all is listening.
@@ -61,7 +66,7 @@ pub struct NodeConfig {
 pub struct Ready {
     /// The process.
     pub pid: u32,
-    /// Where wallets connect.
+    /// Where nodes and wallets connect.
     pub p2p: SocketAddr,
     /// Where the API listens.
     pub api: SocketAddr,
@@ -86,6 +91,8 @@ type Servers = (tokio::task::JoinHandle<std::io::Result<()>>, tokio::task::JoinH
 pub struct Node {
     /// The door to the chain.
     pub chain: Chain,
+    /// The door to the peers.
+    pub peers: Peers,
     /// What it said about itself.
     pub ready: Ready,
     /// How long it took to open the store and prove its state.
@@ -135,16 +142,19 @@ impl Node {
         };
         others.extend(threads);
         let shutdown = CancellationToken::new();
-        let state = api_state(&chain, status, token, api);
-        let servers = (
-            tokio::spawn(api::serve(api_listener, state, shutdown.clone())),
-            tokio::spawn(net::serve(p2p_listener, chain.clone(), ticks, shutdown.clone())),
-        );
+        let kept = chain.store.peers()?;
+        let peers = PeersConfig { connect: config.connect.clone(), discover: config.discover, port: p2p.port() };
+        let started_peers = peers::start(&chain, &peers, kept, ticks.clone(), shutdown.clone())?;
+        others.extend(started_peers.threads);
+        let state = ApiState { chain: chain.clone(), miner: status, peers: started_peers.peers.clone(), token: token.into(), bound: api };
+        let net = net::serve(p2p_listener, chain.clone(), started_peers.entrance, ticks, shutdown.clone());
+        let servers = (tokio::spawn(api::serve(api_listener, state, shutdown.clone())), tokio::spawn(net));
         let ready = describe(&config, &chain, (api, p2p), token_file);
         write_ready(&config, &ready)?;
         let ready_in = started.elapsed();
         Ok(Self {
             chain,
+            peers: started_peers.peers,
             ready,
             opened_in,
             ready_in,
@@ -225,15 +235,6 @@ async fn listen(address: SocketAddr, taken: &str) -> Result<(TcpListener, Socket
     Ok((listener, bound))
 }
 
-fn api_state(
-    chain: &Chain,
-    status: Option<(Arc<MinerStatus>, usize)>,
-    token: String,
-    bound: SocketAddr,
-) -> ApiState {
-    ApiState { chain: chain.clone(), miner: status, token: token.into(), bound }
-}
-
 fn describe(
     config: &NodeConfig,
     chain: &Chain,
@@ -261,6 +262,15 @@ fn write_ready(config: &NodeConfig, ready: &Ready) -> Result<(), CliError> {
         ready::write_json(file, ready).map_err(|error| cannot("write", file, &error))?;
     }
     Ok(())
+}
+
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Thread(_) => Self::other("thread", error.to_string()),
+            StartError::Address { .. } => Self::usage("connect", error.to_string()),
+        }
+    }
 }
 
 fn cannot(verb: &str, path: &Path, error: &std::io::Error) -> CliError {

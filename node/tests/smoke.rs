@@ -150,7 +150,7 @@ fn wrong_usage_ends_with_2_and_says_why() {
     for (line, name) in [
         ("--json dev --colour", "unknown_argument"),
         ("statsu --json", "unknown_command"),
-        ("dev --json --connect 127.0.0.1:1", "no_peers_yet"),
+        ("dev --json --connect localhost:1", "invalid_argument"),
         ("run --json --network atlantis", "unknown_network"),
         ("run --json --network tutorial --mine nobody", "setting_invalid"),
         ("new-network --json dev", "name_taken"),

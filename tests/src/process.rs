@@ -1,7 +1,7 @@
 //! A real node as a process: started, asked over HTTP, killed, started again. Knows the program's
 //! command line and API as a user does, and nothing of its inside.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +12,21 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at something that another process is about to do.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// Looks again and again until there is what is looked for; the others get on meanwhile.
+///
+/// # Panics
+/// It does not come, which is said by `what`.
+pub fn wait_until<T>(what: impl Fn() -> String, mut look: impl FnMut() -> Option<T>) -> T {
+    let asked = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(asked.elapsed() < PATIENCE, "it does not come: {}", what());
+        std::thread::sleep(5 * LOOK);
+    }
+}
 
 /// The node's program.
 #[must_use]
@@ -58,16 +73,21 @@ pub struct Launch {
     pub args: Vec<String>,
     /// The node's folder.
     pub data_dir: PathBuf,
+    /// Where nodes and wallets connect; port 0 takes a free one.
+    pub listen: SocketAddr,
     /// Environment.
     pub env: Vec<(String, String)>,
 }
+
+/// Any free port of this machine.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 impl Launch {
     /// `dev` in a folder, with further flags.
     #[must_use]
     pub fn dev(data_dir: &Path, flags: &[&str]) -> Self {
         let args = std::iter::once("dev").chain(flags.iter().copied()).map(str::to_owned).collect();
-        Self { args, data_dir: data_dir.to_owned(), env: Vec::new() }
+        Self { args, data_dir: data_dir.to_owned(), listen: ANYWHERE, env: Vec::new() }
     }
 
     /// `run` on a network file, with further flags.
@@ -75,7 +95,7 @@ impl Launch {
     pub fn run(network: &Path, data_dir: &Path, flags: &[&str]) -> Self {
         let network = network.to_str().expect("a plain path");
         let args = ["run", "--network", network].iter().chain(flags).map(|arg| (*arg).to_owned()).collect();
-        Self { args, data_dir: data_dir.to_owned(), env: Vec::new() }
+        Self { args, data_dir: data_dir.to_owned(), listen: ANYWHERE, env: Vec::new() }
     }
 
     /// With an environment variable.
@@ -83,6 +103,32 @@ impl Launch {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// With further flags.
+    #[must_use]
+    pub fn flags(mut self, flags: &[&str]) -> Self {
+        self.args.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self
+    }
+
+    /// Taking connections here, also after a restart.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Staying connected to an address.
+    #[must_use]
+    pub fn connect(self, address: SocketAddr) -> Self {
+        self.flags(&["--connect", &address.to_string()])
+    }
+
+    /// Mining to an address.
+    #[must_use]
+    pub fn mine(self, address: &str) -> Self {
+        self.flags(&["--mine", address])
     }
 
     /// Starts it and waits until it says that it is ready.
@@ -95,7 +141,7 @@ impl Launch {
     pub fn start_and_kill_after(&self, alive: Duration) {
         let mut child = node_command(&self.args.iter().map(String::as_str).collect::<Vec<_>>())
             .args(["--data-dir", self.data_dir.to_str().expect("a plain path")])
-            .args(["--api", "127.0.0.1:0", "--listen", "127.0.0.1:0"])
+            .args(["--api", "127.0.0.1:0", "--listen", &self.listen.to_string()])
             .envs(self.env.iter().cloned())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -118,7 +164,7 @@ impl Launch {
         let mut command = node_command(&self.args.iter().map(String::as_str).collect::<Vec<_>>());
         command
             .args(["--data-dir", self.data_dir.to_str().expect("a plain path")])
-            .args(["--api", "127.0.0.1:0", "--listen", "127.0.0.1:0"])
+            .args(["--api", "127.0.0.1:0", "--listen", &self.listen.to_string()])
             .args(["--ready-file", ready_file.to_str().expect("a plain path")])
             .envs(self.env.iter().cloned())
             .stdout(Stdio::null())
@@ -150,7 +196,7 @@ pub struct Node {
     pub ready: Value,
     /// Its API.
     pub api: Api,
-    /// Where wallets connect.
+    /// Where nodes and wallets connect.
     pub p2p: SocketAddr,
     /// From the start of the process until its ready file was there.
     pub ready_in: Duration,
@@ -182,6 +228,23 @@ impl Node {
             assert!(asked.elapsed() < PATIENCE, "the node does not end");
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Has it stay connected to an address, as its operator; it is durable when this returns.
+    #[must_use]
+    pub fn add_peer(&self, address: SocketAddr) -> Answer {
+        self.api.post_as(&self.token(), "/peers", &serde_json::json!({ "address": address }))
+    }
+
+    /// Has it hang up on an address and forget it, as its operator.
+    #[must_use]
+    pub fn remove_peer(&self, address: SocketAddr) -> Answer {
+        self.api.delete_as(&self.token(), &format!("/peers/{address}"))
+    }
+
+    fn token(&self) -> String {
+        let file = self.ready["token_file"].as_str().expect("a path");
+        std::fs::read_to_string(file).expect("the token file is there").trim().to_owned()
     }
 
     /// Whether it still runs.
@@ -271,6 +334,22 @@ impl Api {
     #[must_use]
     pub fn try_post_empty(&self, path: &str) -> Option<Answer> {
         answer(self.agent.post(format!("{}/api/v1{path}", self.base)).send_empty())
+    }
+
+    /// POST of JSON with the operator's token.
+    #[must_use]
+    pub fn post_as(&self, token: &str, path: &str, body: &Value) -> Answer {
+        let request = self.agent.post(format!("{}/api/v1{path}", self.base));
+        answer(request.header("authorization", format!("Bearer {token}")).send_json(body))
+            .unwrap_or_else(|| panic!("no answer to {path}"))
+    }
+
+    /// DELETE with the operator's token.
+    #[must_use]
+    pub fn delete_as(&self, token: &str, path: &str) -> Answer {
+        let request = self.agent.delete(format!("{}/api/v1{path}", self.base));
+        answer(request.header("authorization", format!("Bearer {token}")).call())
+            .unwrap_or_else(|| panic!("no answer to {path}"))
     }
 
     /// POST of many transactions at once; whether anybody answered.

@@ -125,6 +125,7 @@ impl Session {
             role: wire::Role::Light,
             network: self.network,
             nonce: rand::random(),
+            port: 0,
             height: 0,
             tip: Default::default(),
             agent: wire::Text::new("proxy"),

@@ -253,6 +253,7 @@ fn golden_messages() {
         role: wire::Role::Node,
         network: NETWORK,
         nonce: 0x0102_0304_0506_0708,
+        port: 0x0304,
         height: 258,
         tip: BlockId([0x22; 32]),
         agent: wire::Text::new("steelyard-node/1"),
@@ -313,6 +314,14 @@ fn golden_peer_messages(golden: &mut Golden, header: HeaderBytes) {
     golden.frame("body", &wire::Body { id: ids[0], bytes });
     golden.frame("missing", &wire::Missing { ids: list(ids) });
     golden.frame("announce", &wire::Announce { headers: list([header]) });
+    let txs = [TxId([0x33; 32]), TxId([0x44; 32])];
+    golden.frame("tx ids", &wire::TxIds { ids: list(txs) });
+    golden.frame("get txs", &wire::GetTxs { ids: list(txs) });
+    golden.frame("txs", &wire::Txs { txs: list([list([1, 2, 3])]) });
+    golden.frame("get addresses", &wire::GetAddresses {});
+    let addresses = ["192.0.2.1:258", "[2001:db8::1]:772"];
+    let addresses = addresses.map(|text| text.parse::<std::net::SocketAddr>().expect("an address").into());
+    golden.frame("addresses", &wire::Addresses { addresses: list(addresses) });
 }
 
 fn list<T, const COUNT: usize, const MAX: usize>(items: [T; COUNT]) -> List<T, MAX> {

@@ -13,6 +13,7 @@
 //! | `payment` | a payment through the API, and every refusal of one |
 //! | `light` | the framed protocol, as wallets use it and strangers misuse it |
 //! | `wallet` | wallet daemons and commands, before honest nodes and lying ones |
+//! | `peers` | nodes that find, feed and cheat one another |
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
 //! | `tamper` | `verify --full` on tampered stores |
 //! | `tidy` | layers, purity, heads, the README's paths |
@@ -28,6 +29,7 @@ mod golden;
 mod light;
 mod node_scenarios;
 mod payment;
+mod peers;
 mod properties;
 mod rules;
 mod scenarios;

@@ -113,6 +113,7 @@ const NODE_ROWS: &[&[&str]] = &[
     &["store", "mempool"],
     &["chain"],
     &["miner", "indexer", "verify", "lookup", "sync"],
+    &["peers"],
     &["api", "net"],
     &["node"],
     &["cli"],

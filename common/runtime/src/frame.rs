@@ -5,7 +5,7 @@
 //! A frame is `length u32 || kind u8 || request u32 || body`, little-endian; the length counts what
 //! follows it.
 
-use std::io;
+use std::{fmt, io};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use steelyard_core::wire::{ENVELOPE_BYTES, Message};
@@ -20,8 +20,11 @@ pub const BODY_BYTES_MAX: usize = u32::MAX as usize - ENVELOPE_BYTES;
 /// How far the memory of a body may run ahead of the bytes that have arrived.
 pub const STEP_BYTES: usize = 64 * 1024;
 
-/// Longest body by kind, in bytes; `None`: the kind is not taken.
-pub type Caps = fn(u8) -> Option<usize>;
+/// Longest body by kind, in bytes; `None`: the kind is not taken. Asked anew for each frame, so that
+/// what nobody waits for can be refused by its head.
+pub trait Caps: Fn(u8) -> Option<usize> + Send + Sync + 'static {}
+
+impl<F: Fn(u8) -> Option<usize> + Send + Sync + 'static> Caps for F {}
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,12 +122,15 @@ impl FrameError {
 
 /// Cuts a stream into frames. It takes the bytes of a body out of the stream's buffer as they
 /// arrive, so that buffer holds less than a head between two reads and need not grow.
-#[derive(Debug)]
 pub struct FrameCodec {
-    caps: Caps,
-    /// Longest body of any kind, or 0.
-    longest: usize,
+    caps: Box<dyn Caps>,
     begun: Option<Begun>,
+}
+
+impl fmt::Debug for FrameCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameCodec").field("begun", &self.begun).finish_non_exhaustive()
+    }
 }
 
 /// A frame whose head is taken, and what has arrived of its body.
@@ -139,20 +145,24 @@ struct Begun {
 impl FrameCodec {
     /// A codec that takes what `caps` allows.
     #[must_use]
-    pub fn new(caps: Caps) -> Self {
-        Self { caps, longest: longest(caps), begun: None }
+    pub fn new(caps: impl Caps) -> Self {
+        Self { caps: Box::new(caps), begun: None }
     }
 
     /// Takes what `caps` allows from the next head on; a body that has begun is not judged again.
-    pub fn set_caps(&mut self, caps: Caps) {
-        self.caps = caps;
-        self.longest = longest(caps);
+    pub fn set_caps(&mut self, caps: impl Caps) {
+        self.caps = Box::new(caps);
     }
 
     /// Whether a frame's head is taken and its body is not complete.
     #[must_use]
     pub fn is_within_body(&self) -> bool {
         self.begun.is_some()
+    }
+
+    /// Longest body of any kind that is taken now, or 0.
+    fn longest(&self) -> usize {
+        (0..=u8::MAX).filter_map(&self.caps).max().unwrap_or(0)
     }
 
     /// Takes a head as soon as it is complete, and judges each part of it as soon as that is there.
@@ -163,7 +173,7 @@ impl FrameCodec {
             return Err(FrameError::TooShort { got: claimed });
         };
         let Some(kind) = bytes.get(LENGTH_BYTES).copied() else {
-            let max = self.longest;
+            let max = self.longest();
             return if length > max {
                 Err(FrameError::TooLongForAnyKind { got: length, max })
             } else {
@@ -227,10 +237,6 @@ impl Encoder<Frame> for FrameCodec {
     fn encode(&mut self, frame: Frame, bytes: &mut BytesMut) -> Result<(), FrameError> {
         frame.write_to(bytes)
     }
-}
-
-fn longest(caps: Caps) -> usize {
-    (0..=u8::MAX).filter_map(caps).max().unwrap_or(0)
 }
 
 fn judge_body(kind: u8, got: usize, max: usize) -> Result<(), FrameError> {

@@ -25,6 +25,7 @@
 //! Read next: [`sled_door`], then [`settings`].
 
 pub mod arguments;
+pub mod bucket;
 pub mod clock;
 pub mod connections;
 pub mod crash;

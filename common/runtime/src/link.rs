@@ -187,7 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// # Errors
     /// Every [`LinkError`] but [`LinkError::UnexpectedKind`]. The connection is then closed, after a
     /// [`Bye`] with the error's name if the other end is refused for what it is.
-    pub async fn dial(stream: S, own: Hello, caps: Caps, times: LinkTimes) -> Result<Self, LinkError> {
+    pub async fn dial(stream: S, own: Hello, caps: impl Caps, times: LinkTimes) -> Result<Self, LinkError> {
         Self::greet(Ends::new(stream, times), own, caps, Side::Dials).await
     }
 
@@ -196,11 +196,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     ///
     /// # Errors
     /// As [`Link::dial`], but for [`LinkError::WrongRole`]: nodes and light clients are welcome.
-    pub async fn accept(stream: S, own: Hello, caps: Caps, times: LinkTimes) -> Result<Self, LinkError> {
+    pub async fn accept(stream: S, own: Hello, caps: impl Caps, times: LinkTimes) -> Result<Self, LinkError> {
         Self::greet(Ends::new(stream, times), own, caps, Side::Accepts).await
     }
 
-    async fn greet(mut ends: Ends<S>, own: Hello, caps: Caps, side: Side) -> Result<Self, LinkError> {
+    async fn greet(mut ends: Ends<S>, own: Hello, caps: impl Caps, side: Side) -> Result<Self, LinkError> {
         let handshake = ends.inbound.times.handshake;
         let met = timeout(handshake, ends.meet(&own, side)).await;
         match met.unwrap_or(Err(LinkError::HandshakeTimeout)) {
@@ -223,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     /// Bounds frames by `caps` from the next one on: who the other end is may decide what is taken.
-    pub fn set_caps(&mut self, caps: Caps) {
+    pub fn set_caps(&mut self, caps: impl Caps) {
         self.ends.inbound.codec.set_caps(caps);
     }
 
@@ -243,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// # Errors
     /// As [`Link::send`].
     pub async fn send_frame(&mut self, frame: &Frame) -> Result<(), LinkError> {
-        self.ends.outbound.send(&mut self.ends.stream, frame).await
+        self.ends.outbound.send(&mut self.ends.stream, std::slice::from_ref(frame)).await
     }
 
     /// The next frame, however long it takes to begin; `None` when the other end has closed between
@@ -284,7 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LinkReader<S> {
     }
 
     /// As [`Link::set_caps`].
-    pub fn set_caps(&mut self, caps: Caps) {
+    pub fn set_caps(&mut self, caps: impl Caps) {
         self.inbound.codec.set_caps(caps);
     }
 
@@ -294,6 +294,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LinkReader<S> {
     /// As [`Link::next`].
     pub async fn next(&mut self) -> Result<Option<Frame>, LinkError> {
         self.inbound.next(&mut self.stream).await
+    }
+
+    /// Waits until the other end hangs up, [`BYE_MAX`] at most, whatever it still sends: after a
+    /// last word, or it might be taken back before it is heard.
+    pub async fn drain(mut self) {
+        let _ = timeout(BYE_MAX, drain(&mut self.stream)).await;
     }
 }
 
@@ -318,7 +324,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LinkWriter<S> {
     /// # Errors
     /// As [`Link::send`].
     pub async fn send_frame(&mut self, frame: &Frame) -> Result<(), LinkError> {
-        self.outbound.send(&mut self.stream, frame).await
+        self.send_frames(std::slice::from_ref(frame)).await
+    }
+
+    /// Sends frames in one piece, which has the time of one frame.
+    ///
+    /// # Errors
+    /// As [`Link::send`].
+    pub async fn send_frames(&mut self, frames: &[Frame]) -> Result<(), LinkError> {
+        self.outbound.send(&mut self.stream, frames).await
     }
 
     /// Says why, and sends nothing more. Takes at most [`BYE_MAX`], and fails silently. The
@@ -352,12 +366,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ends<S> {
     async fn meet(&mut self, own: &Hello, side: Side) -> Result<Hello, LinkError> {
         let greeting = Frame::of(NO_REQUEST, own)?;
         if side == Side::Dials {
-            self.outbound.send(&mut self.stream, &greeting).await?;
+            self.outbound.send(&mut self.stream, std::slice::from_ref(&greeting)).await?;
         }
         let frame = self.inbound.next(&mut self.stream).await?.ok_or(LinkError::Closed)?;
         let peer = judged(&frame, own, side)?;
         if side == Side::Accepts {
-            self.outbound.send(&mut self.stream, &greeting).await?;
+            self.outbound.send(&mut self.stream, std::slice::from_ref(&greeting)).await?;
         }
         Ok(peer)
     }
@@ -367,12 +381,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Ends<S> {
     async fn bye(&mut self, code: &str, reason: &str) {
         let _ = timeout(BYE_MAX, async {
             self.outbound.bye(&mut self.stream, code, reason).await?;
-            let mut unread = [0; DRAIN_BYTES];
-            while self.stream.read(&mut unread).await? > 0 {}
-            Ok::<(), LinkError>(())
+            Ok::<(), LinkError>(drain(&mut self.stream).await?)
         })
         .await;
     }
+}
+
+async fn drain<R: AsyncRead + Unpin>(stream: &mut R) -> io::Result<()> {
+    let mut unread = [0; DRAIN_BYTES];
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
 }
 
 /// The other end's hello, if it is one that this end goes on with.
@@ -477,9 +495,13 @@ struct Outbound {
 }
 
 impl Outbound {
-    async fn send<W: AsyncWrite + Unpin>(&mut self, stream: &mut W, frame: &Frame) -> Result<(), LinkError> {
+    async fn send<W: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut W,
+        frames: &[Frame],
+    ) -> Result<(), LinkError> {
         let mut bytes = BytesMut::new();
-        frame.write_to(&mut bytes)?;
+        frames.iter().try_for_each(|frame| frame.write_to(&mut bytes))?;
         // Whole again only at the end: this may be dropped at the wait.
         if std::mem::replace(&mut self.broken, true) {
             return Err(LinkError::Closed);
@@ -499,7 +521,7 @@ impl Outbound {
         code: &str,
         reason: &str,
     ) -> Result<(), LinkError> {
-        self.send(stream, &Frame::of(NO_REQUEST, &Bye::new(code, reason))?).await?;
+        self.send(stream, &[Frame::of(NO_REQUEST, &Bye::new(code, reason))?]).await?;
         Ok(stream.shutdown().await?)
     }
 }

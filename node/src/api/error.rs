@@ -11,6 +11,7 @@ use super::types::{ErrorBody, ErrorDetail};
 use crate::chain::error::{ChainError, LoadError, TxError};
 use crate::lookup::LookupError;
 use crate::mempool::PoolError;
+use crate::peers::PeersError;
 use crate::store::StoreError;
 
 /// A request that has no other answer.
@@ -146,6 +147,17 @@ impl From<TxError> for ApiError {
         match error {
             TxError::Pool(error) => error.into(),
             TxError::Chain(error) => error.into(),
+        }
+    }
+}
+
+impl From<PeersError> for ApiError {
+    fn from(error: PeersError) -> Self {
+        let message = error.to_string();
+        match error {
+            PeersError::Busy => Self::unavailable("busy", message),
+            PeersError::Stopping => Self::unavailable("stopping", message),
+            PeersError::Refused { code, .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message),
         }
     }
 }

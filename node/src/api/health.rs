@@ -1,5 +1,5 @@
 //! Whether the node lives and whether it can be worked with, and an index of what there is.
-//! Must not know more of the chain than whether it answers.
+//! Must not know more of the chain than whether it answers and how far behind others it is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::Api;
 use super::error::ApiError;
+use super::status;
 use super::types::{Live, Notice, Ready};
 
 /// How long the chain thread may take to answer: a commit of a large group, and some.
@@ -19,8 +20,7 @@ const PROBE_MAX: Duration = Duration::from_secs(2);
 const PROBE_AGE_MAX: Duration = Duration::from_millis(500);
 
 /// What `/` answers.
-const INDEX: &str = "\
-steelyard-node
+const INDEX: &str = r#"steelyard-node
 
 /api/v1/status
 /api/v1/blocks?from=H&limit=N  /blocks/tip  /blocks/tip/height  /headers?from=H&limit=N
@@ -28,10 +28,16 @@ steelyard-node
 /api/v1/tx/{id}  /tx/{id}/raw  /tx/{id}/proof
 /api/v1/address/{address}  /address/{address}/proof?asset=ID
 /api/v1/mempool  /mempool/txs?before=ARRIVAL&limit=N
+/api/v1/peers  /chain-tips  /forks?depth=N
 POST /api/v1/tx  /txs
-POST /api/v1/verify?full=true (with the operator's token)
+
+With the operator's token:
+POST /api/v1/verify?full=true
+POST /api/v1/peers {"address":"IP:PORT"}  DELETE /api/v1/peers/{address}
+POST /api/v1/bans {"ip":"IP"}  DELETE /api/v1/bans/{ip}
+
 /livez  /readyz
-";
+"#;
 
 /// `GET /`.
 pub(super) async fn index() -> &'static str {
@@ -47,6 +53,8 @@ pub(super) async fn live() -> Json<Live> {
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
     let reason = if api.chain.shared.ticks().stopping {
         Some(Notice::new("stopping", "the node is stopping"))
+    } else if let Some(behind) = status::behind(&api) {
+        Some(behind)
     } else {
         api.probe.get(|age, _| age < PROBE_AGE_MAX, probe(&api)).await?
     };

@@ -8,11 +8,13 @@ mod blocks;
 mod bodies;
 mod cached;
 pub mod error;
+mod forks;
 mod guard;
 mod health;
 mod listener;
 mod mempool;
 mod operator;
+mod peers;
 mod request;
 mod status;
 mod submit;
@@ -36,14 +38,16 @@ use tokio_util::sync::CancellationToken;
 use self::bodies::Summaries;
 use self::cached::Cached;
 use self::error::ApiError;
+use self::forks::Leaves;
 use self::listener::ApiListener;
-use self::request::{operate, read, submit};
+use self::request::{operate, read, remove, submit};
 use crate::chain::Chain;
 use crate::limits::{
     API_BATCHES_MAX, API_CONNECTIONS_MAX, API_REQUEST_MS, API_REQUESTS_MAX, API_WORKERS_MAX,
 };
 use crate::lookup::workers::Workers;
 use crate::miner::MinerStatus;
+use crate::peers::Peers;
 
 /// The bounds of connections: one may rest for longer than a request may take.
 const CONNECTION_LIMITS: ConnectionLimits = ConnectionLimits {
@@ -64,6 +68,8 @@ const _: () = assert!(STOP_GRACE.as_millis() + CLOSE_GRACE.as_millis() < 500);
 pub struct ApiState {
     /// The chain.
     pub chain: Chain,
+    /// The peers.
+    pub peers: Peers,
     /// The miner's figures and its threads, where it mines.
     pub miner: Option<(Arc<MinerStatus>, usize)>,
     /// The operator's token.
@@ -75,6 +81,7 @@ pub struct ApiState {
 /// The state with what the routes share.
 struct Api {
     chain: Chain,
+    peers: Peers,
     miner: Option<(Arc<MinerStatus>, usize)>,
     token: Arc<str>,
     bound: SocketAddr,
@@ -83,6 +90,7 @@ struct Api {
     batches: Semaphore,
     verifications: Arc<Semaphore>,
     summaries: Summaries,
+    leaves: Leaves,
     disk_bytes: Cached<u64>,
     pool: Cached<mempool::Survey>,
     probe: Cached<Option<types::Notice>>,
@@ -92,6 +100,7 @@ impl Api {
     fn new(state: ApiState) -> Self {
         Self {
             chain: state.chain,
+            peers: state.peers,
             miner: state.miner,
             token: state.token,
             bound: state.bound,
@@ -100,6 +109,7 @@ impl Api {
             batches: Semaphore::new(API_BATCHES_MAX),
             verifications: Arc::new(Semaphore::new(1)),
             summaries: Summaries::default(),
+            leaves: Leaves::default(),
             disk_bytes: Cached::default(),
             pool: Cached::default(),
             probe: Cached::default(),
@@ -142,6 +152,12 @@ fn routes() -> Router<Arc<Api>> {
         .route("/address/{address}/proof", read(&["asset"], address::proof))
         .route("/mempool", read(&[], mempool::summary))
         .route("/mempool/txs", read(&["before", "limit"], mempool::list))
+        .route("/chain-tips", read(&[], forks::tips))
+        .route("/forks", read(&["depth"], forks::forks))
+        .route("/peers", read(&[], peers::list).merge(submit(peers::add)))
+        .route("/peers/{address}", remove(peers::remove))
+        .route("/bans", submit(peers::ban))
+        .route("/bans/{ip}", remove(peers::unban))
 }
 
 /// Routes that bound themselves, because they take longer than any request may.

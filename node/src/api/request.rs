@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
@@ -48,6 +48,16 @@ where
     S: Clone + Send + Sync + 'static,
 {
     post(handler).layer(from_fn(move |request: Request, next: Next| check_keys(keys, request, next)))
+}
+
+/// A DELETE route, which takes no query.
+pub(super) fn remove<H, T, S>(handler: H) -> MethodRouter<S>
+where
+    H: Handler<T, S>,
+    T: 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    delete(handler).layer(from_fn(|request: Request, next: Next| check_keys(&[], request, next)))
 }
 
 async fn check_keys(keys: &'static [&'static str], request: Request, next: Next) -> Response {

@@ -11,6 +11,7 @@ use super::Api;
 use super::error::ApiError;
 use super::types::{Decimal, Notice, Status};
 use crate::chain::index::Entry;
+use crate::peers::PeersStatus;
 
 /// Age at which the size of the store's files is looked up again.
 const DISK_AGE_MAX: Duration = Duration::from_secs(1);
@@ -25,6 +26,8 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Json<Status>, 
         (view.tip().clone(), view.pending_size(), view.txs().next_missing())
     };
     let height = tip.header.height;
+    let peers = api.peers.status();
+    let (syncing, headers_height) = (peers.sync.is_catching_up, peers.sync.headers_height.max(height));
     Ok(Json(Status {
         network: shared.params.name.clone(),
         network_id: shared.network,
@@ -34,21 +37,34 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Json<Status>, 
         work: Decimal(tip.total_work),
         tip_time: tip.header.time,
         elapsed: tip.header.elapsed,
-        syncing: false,
-        sync_progress: 1.0,
-        headers_height: height,
-        peers: 0,
+        syncing,
+        sync_progress: if syncing { height as f64 / headers_height.max(1) as f64 } else { 1.0 },
+        headers_height,
+        peers: peers.peers.len() as u64,
         mempool_txs: txs as u64,
         mempool_bytes: bytes as u64,
         mining: api.miner.is_some(),
         hash_rate: api.miner.as_ref().map_or(0, |(miner, threads)| miner.hash_rate(*threads)),
         disk_bytes,
-        warnings: warnings(&api, &tip, missing),
+        warnings: warnings(&api, &peers, &tip, missing),
     }))
 }
 
-fn warnings(api: &Api, tip: &Entry, missing: Option<u64>) -> Vec<Notice> {
+/// That blocks are missing which others have, with figures.
+pub(super) fn behind(api: &Api) -> Option<Notice> {
+    let peers = api.peers.status();
+    let height = api.chain.shared.read().tip().header.height;
+    let best = peers.sync.headers_height.max(height);
+    let message = || format!("block {height} of {best} is reached ({} %)", height * 100 / best.max(1));
+    peers.sync.is_catching_up.then(|| Notice::new("syncing", message()))
+}
+
+fn warnings(api: &Api, peers: &PeersStatus, tip: &Entry, missing: Option<u64>) -> Vec<Notice> {
     let mut warnings = Vec::new();
+    if peers.peers.is_empty() && !peers.manual.is_empty() {
+        let message = format!("no peer is connected; {} named by hand", peers.manual.len());
+        warnings.push(Notice::new("no_peers", message));
+    }
     let ahead_ms = tip.header.time.saturating_sub(clock::now_ms());
     if ahead_ms > api.chain.shared.params.drift {
         let message = format!("this machine's clock is {ahead_ms} ms behind the tip's time; set it right");

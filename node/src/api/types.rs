@@ -3,6 +3,8 @@
 //! asset's own decimals, numbers that may pass 2^53 decimal strings. Fields are only ever added.
 //! Must not know where the content comes from.
 
+mod forks;
+mod peers;
 mod tx;
 
 use std::fmt::Display;
@@ -12,6 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use steelyard_core::amount::Coins;
 use steelyard_core::hash::{BlockId, BodyRoot, HistoryRoot, NetworkId, StateRoot, TxId};
 
+pub use forks::*;
+pub use peers::*;
 pub use tx::*;
 
 /// A number that readers of JSON would round: written as a decimal string.

@@ -6,6 +6,7 @@ use steelyard_core::consensus::block::{CheckedBlock, Verdicts, check_block};
 use steelyard_core::consensus::error::RuleError;
 use steelyard_core::consensus::header::{CheckedHeader, Drift, Parent, check_header, drift};
 use steelyard_core::consensus::transaction::{CheckedTx, ShapedTx};
+use steelyard_core::hash::BlockId;
 use steelyard_core::history::{self, HistoryFrontier, HistoryNode};
 use steelyard_core::types::body::Body;
 use steelyard_core::types::header::Header;
@@ -24,64 +25,100 @@ pub struct UncheckedBlock {
     pub body: Body,
 }
 
-/// Checks consecutive blocks, of which the first one's parent is known, at the moment `now`.
-///
-/// # Errors
-/// The place of the first block that fails, and why; the blocks before it are right.
-pub fn check_blocks(
-    shared: &Shared,
-    blocks: Vec<UncheckedBlock>,
-    now: u64,
-) -> (Vec<CheckedBlock>, Option<BlockError>) {
-    let mut checked: Vec<CheckedBlock> = Vec::with_capacity(blocks.len());
-    let mut frontier = None;
-    for block in blocks {
-        match check_one(shared, checked.last(), &mut frontier, block, now) {
-            Ok(block) => checked.push(block),
-            Err(error) => return (checked, Some(error)),
-        }
-    }
-    (checked, None)
+/// The last of some checked blocks, with all that its child is judged against: the child can be
+/// checked before these are committed.
+#[derive(Clone, Debug)]
+pub struct Tail {
+    header: CheckedHeader,
+    frontier: HistoryFrontier,
 }
 
-fn check_one(
-    shared: &Shared,
-    before: Option<&CheckedBlock>,
-    frontier: &mut Option<HistoryFrontier>,
-    block: UncheckedBlock,
-    now: u64,
-) -> Result<CheckedBlock, BlockError> {
-    let parent = match before.map(|before| *before.header()).filter(|before| before.id == block.header.prev) {
-        Some(parent) => parent,
-        None => {
-            let view = shared.read();
-            let unknown = || BlockError::UnknownParent(block.header.prev);
-            let number = view.index().number(&block.header.prev).ok_or_else(unknown)?;
-            let entry = view.index().get(number);
-            *frontier = Some(view.index().frontier(number));
-            CheckedHeader {
-                header: entry.header,
-                id: entry.id,
-                work: entry.work,
-                total_work: entry.total_work,
+/// What checking some blocks gave.
+pub struct Checked {
+    /// Those before the first that fails.
+    pub blocks: Vec<CheckedBlock>,
+    /// That one, and why.
+    pub failed: Option<(BlockId, BlockError)>,
+    /// The last of them, when none failed.
+    pub tail: Option<Tail>,
+}
+
+/// Checks consecutive blocks, of which the first one's parent is known or the `tail` of those before,
+/// at the moment `now`: headers one after another, then bodies on all cores.
+pub fn check_blocks(shared: &Shared, tail: Option<Tail>, blocks: Vec<UncheckedBlock>, now: u64) -> Checked {
+    let (mut headers, mut failed) = (Vec::with_capacity(blocks.len()), None);
+    let mut tail = tail;
+    for block in &blocks {
+        match check_next(shared, tail, &block.header, now) {
+            Ok(next) => {
+                headers.push(next.header);
+                tail = Some(next);
+            }
+            Err(error) => {
+                (tail, failed) = (None, Some((block.header.id(), error)));
+                break;
             }
         }
+    }
+    let check = |(header, block): (CheckedHeader, UncheckedBlock)| {
+        let verify = |shaped| verify_parallel(shared, shaped);
+        check_block(&shared.params, &shared.network, header, block.body, verify)
+            .map_err(|rule| (header.id, BlockError::from(rule)))
     };
-    let history = frontier.get_or_insert_default();
+    let checked: Vec<Result<CheckedBlock, _>> = headers.into_par_iter().zip(blocks).map(check).collect();
+    let mut good = Vec::with_capacity(checked.len());
+    for checked in checked {
+        match checked {
+            Ok(block) => good.push(block),
+            // In order: the first that fails is reported, whichever core was first.
+            Err(error) => {
+                return Checked { blocks: good, failed: Some(error), tail: None };
+            }
+        }
+    }
+    Checked { blocks: good, failed, tail }
+}
+
+/// Checks a header on the tail if it is its child, else on its parent in the chain.
+fn check_next(shared: &Shared, tail: Option<Tail>, header: &Header, now: u64) -> Result<Tail, BlockError> {
+    let mut tail = match tail.filter(|tail| tail.header.id == header.prev) {
+        Some(tail) => tail,
+        None => stand_on(shared, header)?,
+    };
     let context = Parent {
-        header: &parent.header,
-        id: parent.id,
-        total_work: parent.total_work,
-        history_root: history::root(history),
+        header: &tail.header.header,
+        id: tail.header.id,
+        total_work: tail.header.total_work,
+        history_root: history::root(&tail.frontier),
     };
-    let header = check_header(&shared.params, &context, &block.header).map_err(RuleError::from)?;
-    if drift(&shared.params, header.header.time, now) != Drift::Within {
-        let ahead_ms = header.header.time.saturating_sub(now);
+    let checked = check_header(&shared.params, &context, header).map_err(RuleError::from)?;
+    if drift(&shared.params, header.time, now) != Drift::Within {
+        let ahead_ms = header.time.saturating_sub(now);
         return Err(BlockError::AheadOfTime { ahead_ms, drift_ms: shared.params.drift });
     }
-    history.push(HistoryNode::leaf(&header.id, header.work));
-    let verify = |shaped| verify_parallel(shared, shaped);
-    Ok(check_block(&shared.params, &shared.network, header, block.body, verify)?)
+    tail.frontier.push(HistoryNode::leaf(&checked.id, checked.work));
+    tail.header = checked;
+    Ok(tail)
+}
+
+/// The parent of a header, in the chain.
+fn stand_on(shared: &Shared, header: &Header) -> Result<Tail, BlockError> {
+    let view = shared.read();
+    let refused = view.refused(&header.id()).or_else(|| view.refused(&header.prev));
+    if let Some(reason) = refused {
+        return Err(BlockError::KnownInvalid { reason: reason.to_owned() });
+    }
+    let unknown = || BlockError::UnknownParent(header.prev);
+    let number = view.index().number(&header.prev).ok_or_else(unknown)?;
+    let entry = view.index().get(number);
+    let frontier = view.index().frontier(number);
+    let header = CheckedHeader {
+        header: entry.header,
+        id: entry.id,
+        work: entry.work,
+        total_work: entry.total_work,
+    };
+    Ok(Tail { header, frontier })
 }
 
 /// Checks signatures on all cores, those of pending transactions not again.

@@ -63,6 +63,13 @@ impl BlockError {
     pub fn is_verdict(&self) -> bool {
         matches!(self, Self::Rule(rule) if rule.fault() == Fault::Block)
     }
+
+    /// Whether its header is right and its body, which is this header's, is not. Worth to be stored:
+    /// of headers that break a rule anybody makes any number for nothing, and they are judged at once.
+    #[must_use]
+    pub fn is_body_verdict(&self) -> bool {
+        self.is_verdict() && !matches!(self, Self::Rule(RuleError::Header(_)))
+    }
 }
 
 /// Why a transaction was not taken.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use steelyard_core::consensus::block::CheckedBlock;
 use steelyard_core::consensus::transition::Change;
-use steelyard_core::hash::TxId;
+use steelyard_core::hash::{BlockId, TxId};
 use tokio::sync::oneshot;
 
 use super::index::Number;
@@ -17,6 +17,8 @@ pub enum Reply {
     Txs(oneshot::Sender<TxVerdicts>, TxVerdicts),
     /// About blocks.
     Blocks(oneshot::Sender<BlockVerdicts>, BlockVerdicts),
+    /// About what was to be kept.
+    Peers(oneshot::Sender<()>),
 }
 
 impl Reply {
@@ -25,6 +27,7 @@ impl Reply {
         match self {
             Self::Txs(sender, verdicts) => drop(sender.send(verdicts)),
             Self::Blocks(sender, verdicts) => drop(sender.send(verdicts)),
+            Self::Peers(sender) => drop(sender.send(())),
         }
     }
 }
@@ -44,8 +47,12 @@ pub struct Group {
     pub tx_ids: HashMap<Number, Vec<TxId>>,
     /// Stored blocks found invalid, and the rule's name.
     pub invalid: Vec<(Number, String)>,
+    /// Blocks that are not stored found invalid, and the rule's name.
+    pub refused: Vec<(BlockId, String)>,
     /// Transactions admitted.
     pub admitted: Vec<TxId>,
+    /// Addresses of other nodes and bans: the last that came.
+    pub peers: Option<Vec<u8>>,
     /// Who waits.
     pub replies: Vec<Reply>,
 }

@@ -1,12 +1,13 @@
-//! Every block the node has, by number of arrival, and which of them are active. Must not know
-//! bodies, states or rules.
+//! Every block the node has, by number of arrival, which of them are active, and which blocks it
+//! will not have. Must not know bodies, states or rules.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use steelyard_core::hash::BlockId;
 use steelyard_core::history::{History, HistoryFrontier, HistoryNode};
 use steelyard_core::types::header::Header;
 
+use crate::limits::REFUSED_BLOCKS_MAX;
 use crate::store::BodyPlace;
 
 /// A block's number: blocks in the order in which they arrived, genesis 0.
@@ -69,6 +70,10 @@ pub struct Index {
     active: Vec<Number>,
     /// History over the active chain.
     history: History,
+    /// Blocks found invalid on arrival, with the rule's name: not stored, not judged again.
+    refused: HashMap<BlockId, String>,
+    /// The same, oldest first.
+    refused_order: VecDeque<BlockId>,
 }
 
 impl Index {
@@ -77,7 +82,32 @@ impl Index {
     pub fn new(genesis: Entry) -> Self {
         let mut history = History::default();
         history.push(genesis.history_leaf());
-        Self { by_id: HashMap::from([(genesis.id, 0)]), entries: vec![genesis], active: vec![0], history }
+        Self {
+            by_id: HashMap::from([(genesis.id, 0)]),
+            entries: vec![genesis],
+            active: vec![0],
+            history,
+            refused: HashMap::new(),
+            refused_order: VecDeque::new(),
+        }
+    }
+
+    /// Remembers a block that is not here as invalid. Full: the oldest is forgotten.
+    pub fn refuse(&mut self, id: BlockId, reason: String) {
+        if self.refused.insert(id, reason).is_none() {
+            self.refused_order.push_back(id);
+        }
+        while self.refused_order.len() > REFUSED_BLOCKS_MAX {
+            let oldest = self.refused_order.pop_front();
+            oldest.and_then(|id| self.refused.remove(&id));
+        }
+    }
+
+    /// Why a block that is not here is invalid: the rule's name.
+    #[must_use]
+    pub fn refused(&self, id: &BlockId) -> Option<&str> {
+        // One that was forgotten and judged again may have been kept, on a branch of little work.
+        self.refused.get(id).map(String::as_str).filter(|_| !self.by_id.contains_key(id))
     }
 
     /// Adds a block whose parent is there.

@@ -140,9 +140,12 @@ pub fn replay_log(index: &mut Index, seq: u64, record: LogRecord) -> Result<(), 
         at = number;
     }
     index.activate(fork, &branch);
+    // Marks of other rules are no verdict: such blocks are judged again.
     for (id, _, reason) in record.invalid.into_iter().filter(|(_, rule_set, _)| *rule_set == RULE_SET) {
-        let number = index.number(&id).ok_or_else(|| unknown(&id))?;
-        index.get_mut(number).verdict = Verdict::Invalid { reason };
+        match index.number(&id) {
+            Some(number) => index.get_mut(number).verdict = Verdict::Invalid { reason },
+            None => index.refuse(id, reason),
+        }
     }
     Ok(())
 }

@@ -19,9 +19,10 @@ use std::thread::JoinHandle;
 
 use steelyard_core::consensus::block::CheckedBlock;
 use steelyard_core::consensus::transaction::CheckedTx;
+use steelyard_core::hash::BlockId;
 use tokio::sync::oneshot;
 
-use self::check::{UncheckedBlock, check_blocks};
+use self::check::{Checked, Tail, UncheckedBlock, check_blocks};
 use self::error::{Accepted, BlockError, ChainError, TxError};
 use self::view::Shared;
 use self::writer::Writer;
@@ -37,7 +38,9 @@ pub type BlockVerdicts = Vec<Result<Accepted, BlockError>>;
 /// What the chain thread is asked for. Answered when durable.
 enum Command {
     Txs(Vec<CheckedTx>, oneshot::Sender<TxVerdicts>),
-    Blocks(Vec<CheckedBlock>, oneshot::Sender<BlockVerdicts>),
+    /// Consecutive blocks, and why the one after them was found invalid before it came here.
+    Blocks(Vec<CheckedBlock>, Option<(BlockId, String)>, oneshot::Sender<BlockVerdicts>),
+    Peers(Vec<u8>, oneshot::Sender<()>),
     Stop,
 }
 
@@ -88,19 +91,46 @@ impl Chain {
         Ok(verdicts.pop().unwrap_or(Err(PoolError::Full))?)
     }
 
+    /// Keeps addresses of other nodes and bans in the store, in place of those before. They are durable
+    /// when this returns.
+    ///
+    /// # Errors
+    /// [`ChainError`]; what is kept may then be either.
+    pub async fn save_peers(&self, bytes: Vec<u8>) -> Result<(), ChainError> {
+        let (reply, done) = oneshot::channel();
+        self.commands.try_send(Command::Peers(bytes, reply)).map_err(refusal)?;
+        done.await.map_err(|_| ChainError::Stopping)
+    }
+
     /// Checks and submits consecutive blocks, waiting for room and for the commit: not for async
     /// threads.
     ///
     /// # Errors
     /// One verdict for each block up to the first that fails.
     pub fn submit_blocks(&self, blocks: Vec<UncheckedBlock>, now: u64) -> BlockVerdicts {
-        let (checked, failed) = check_blocks(&self.shared, blocks, now);
-        let mut verdicts = if checked.is_empty() { Vec::new() } else { self.submit_checked(checked) };
-        // Of those that a block before it kept from being judged nothing is said.
-        if verdicts.iter().all(Result::is_ok) {
-            verdicts.extend(failed.map(Err));
+        self.begin_blocks(None, blocks, now).0.wait()
+    }
+
+    /// Checks and submits consecutive blocks, waiting for room but not for the commit. Gives the tail
+    /// after which the next ones can be checked meanwhile; `tail` is that of those before, which may
+    /// be on their way yet. Not for async threads.
+    pub fn begin_blocks(
+        &self,
+        tail: Option<Tail>,
+        blocks: Vec<UncheckedBlock>,
+        now: u64,
+    ) -> (Submission, Option<Tail>) {
+        let Checked { blocks, failed, tail } = check_blocks(&self.shared, tail, blocks, now);
+        let refused = failed.as_ref().filter(|(_, error)| error.is_body_verdict());
+        let refused = refused.map(|(id, error)| (*id, error.name().to_owned()));
+        let (count, failed) = (blocks.len(), failed.map(|(_, error)| error));
+        if count == 0 && refused.is_none() {
+            return (Submission { count, committed: None, failed }, tail);
         }
-        verdicts
+        let (reply, committed) = oneshot::channel();
+        // Nobody there: the receiver says so.
+        let _ = self.commands.send(Command::Blocks(blocks, refused, reply));
+        (Submission { count, committed: Some(committed), failed }, tail)
     }
 
     /// Submits one block.
@@ -111,19 +141,35 @@ impl Chain {
         self.submit_blocks(vec![block], now).pop().unwrap_or(Err(ChainError::Stopping.into()))
     }
 
-    fn submit_checked(&self, blocks: Vec<CheckedBlock>) -> BlockVerdicts {
-        let count = blocks.len();
-        let (reply, verdicts) = oneshot::channel();
-        let sent = self.commands.send(Command::Blocks(blocks, reply)).is_ok();
-        let verdicts = if sent { verdicts.blocking_recv().ok() } else { None };
-        verdicts.unwrap_or_else(|| vec![Err(ChainError::Stopping.into()); count])
-    }
-
     /// Asks the chain thread to end after what is queued.
     pub fn stop(&self) {
         self.shared.tick(|ticks| ticks.stopping = true);
         // A thread that is gone needs no word.
         let _ = self.commands.send(Command::Stop);
+    }
+}
+
+/// Blocks on their way to a commit.
+pub struct Submission {
+    count: usize,
+    committed: Option<oneshot::Receiver<BlockVerdicts>>,
+    /// Why the block after them is not.
+    failed: Option<BlockError>,
+}
+
+impl Submission {
+    /// Waits for the commit: one verdict for each block up to the first that fails.
+    #[must_use]
+    pub fn wait(self) -> BlockVerdicts {
+        let count = self.count;
+        let stopping = || vec![Err(ChainError::Stopping.into()); count];
+        let verdicts = self.committed.map(|committed| committed.blocking_recv().unwrap_or_else(|_| stopping()));
+        let mut verdicts = verdicts.unwrap_or_default();
+        // Of those that a block before it kept from being judged nothing is said.
+        if verdicts.iter().all(Result::is_ok) {
+            verdicts.extend(self.failed.map(Err));
+        }
+        verdicts
     }
 }
 

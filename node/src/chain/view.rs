@@ -2,6 +2,7 @@
 //! moments; states are snapshots, cloned in no time and kept as long as one likes.
 //! Must not know commands or the store.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -48,6 +49,13 @@ impl View {
         Some((number, self.index.get(number)))
     }
 
+    /// Why a block that is not stored was found invalid: the rule's name. Also over restarts, while
+    /// the rules are the same.
+    #[must_use]
+    pub fn refused(&self, id: &BlockId) -> Option<&str> {
+        self.index.refused(id)
+    }
+
     /// The active block at a height.
     #[must_use]
     pub fn active(&self, height: u64) -> Option<&Entry> {
@@ -64,6 +72,11 @@ impl View {
     #[must_use]
     pub fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// Blocks from a number on, by number. Those of a lower one stay what they are, but for their verdicts.
+    pub fn blocks_from(&self, from: Number) -> impl Iterator<Item = (Number, &Entry)> {
+        (from..self.visible).map(|number| (number, self.index.get(number)))
     }
 
     /// The state after the tip: a snapshot.
@@ -87,6 +100,12 @@ impl View {
     /// Every pending transaction that is durable, in no order.
     pub fn pending_all(&self) -> impl Iterator<Item = &mempool::Entry> {
         self.pool.iter().filter(|entry| entry.seq <= self.seq)
+    }
+
+    /// The first `max` pending transactions by arrival, from this number of arrival on, durable only.
+    #[must_use]
+    pub fn pending_after(&self, arrival: u64, max: usize) -> Vec<(u64, TxId)> {
+        self.pool.after(arrival, self.seq, max)
     }
 
     /// What an address has pending, as sender and as receiver, durable only.
@@ -180,6 +199,7 @@ pub struct Shared {
     view: RwLock<View>,
     ticks: Mutex<Ticks>,
     ticked: Condvar,
+    catching_up: AtomicBool,
 }
 
 impl Shared {
@@ -193,6 +213,7 @@ impl Shared {
             view: RwLock::new(view),
             ticks: Mutex::default(),
             ticked: Condvar::new(),
+            catching_up: AtomicBool::new(false),
         }
     }
 
@@ -214,6 +235,17 @@ impl Shared {
             view.txs.insert(height, txs);
         }
         view.txs.settle(height);
+    }
+
+    /// Whether the node is known to be far behind others: what it mined now would be in vain.
+    #[must_use]
+    pub fn is_catching_up(&self) -> bool {
+        self.catching_up.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the node is far behind others.
+    pub fn set_catching_up(&self, is_catching_up: bool) {
+        self.catching_up.store(is_catching_up, Ordering::Relaxed);
     }
 
     /// What has happened so far.

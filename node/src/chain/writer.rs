@@ -47,8 +47,6 @@ pub(super) struct Writer {
     /// The state after it.
     state: Trie,
     group: Group,
-    /// Blocks found invalid on arrival, oldest first: not stored, not judged again.
-    refused: Vec<(BlockId, String)>,
     unsaved_records: u64,
     checkpoint_seq: u64,
     checkpoint: Option<JoinHandle<Result<(), StoreError>>>,
@@ -66,7 +64,6 @@ impl Writer {
             tip,
             state,
             group: Group::default(),
-            refused: Vec::new(),
             unsaved_records,
             checkpoint_seq: seq,
             checkpoint: None,
@@ -117,7 +114,7 @@ impl Writer {
                 let verdicts = txs.into_iter().map(|tx| self.stage_tx(tx)).collect();
                 self.group.replies.push(Reply::Txs(reply, verdicts));
             }
-            Command::Blocks(blocks, reply) => {
+            Command::Blocks(blocks, refused, reply) => {
                 let mut verdicts = Vec::with_capacity(blocks.len());
                 for block in blocks {
                     let verdict = self.stage_block(block)?;
@@ -131,7 +128,14 @@ impl Writer {
                         self.commit()?;
                     }
                 }
+                if let Some((id, reason)) = refused.filter(|_| verdicts.iter().all(Result::is_ok)) {
+                    self.refuse(id, reason);
+                }
                 self.group.replies.push(Reply::Blocks(reply, verdicts));
+            }
+            Command::Peers(bytes, reply) => {
+                self.group.peers = Some(bytes);
+                self.group.replies.push(Reply::Peers(reply));
             }
             Command::Stop => {}
         }
@@ -188,6 +192,15 @@ impl Writer {
         }
     }
 
+    /// Remembers a block that was found invalid before it came here.
+    fn refuse(&mut self, id: BlockId, reason: String) {
+        let view = &mut *self.shared.write();
+        if view.index.number(&id).is_none() && view.index.refused(&id).is_none() {
+            view.index.refuse(id, reason.clone());
+            self.group.refused.push((id, reason));
+        }
+    }
+
     /// Notes a new block; `None` for one that is here.
     fn receive(&mut self, block: &CheckedBlock) -> Result<Option<Number>, BlockError> {
         let header = block.header();
@@ -198,8 +211,9 @@ impl Writer {
                 _ => Ok(None),
             };
         }
-        if let Some((_, reason)) = self.refused.iter().find(|(id, _)| *id == header.id) {
-            return Err(BlockError::KnownInvalid { reason: reason.clone() });
+        let refused = view.index.refused(&header.id).or_else(|| view.index.refused(&header.header.prev));
+        if let Some(reason) = refused {
+            return Err(BlockError::KnownInvalid { reason: reason.to_owned() });
         }
         let unknown = BlockError::UnknownParent(header.header.prev);
         let parent = view.index.number(&header.header.prev).ok_or(unknown)?;
@@ -262,9 +276,12 @@ impl Writer {
             delta,
             pending: txs.iter().map(|tx| (tx.full_id(), tx.bytes())).collect(),
             dead_runs,
+            peers: self.group.peers.take(),
         };
-        let something =
-            commit.log != LogRecord::default() || !commit.pending.is_empty() || !commit.dead_runs.is_empty();
+        let something = commit.log != LogRecord::default()
+            || !commit.pending.is_empty()
+            || !commit.dead_runs.is_empty()
+            || commit.peers.is_some();
         if something {
             self.store.commit(seq, &commit)?;
             self.seq = seq;
@@ -291,8 +308,8 @@ impl Writer {
     ) -> (LogRecord, Delta) {
         let view = self.shared.read();
         let id = |number: &Number| view.index.get(*number).id;
-        let invalid =
-            self.group.invalid.iter().map(|(number, reason)| (id(number), RULE_SET, reason.clone()));
+        let stored = self.group.invalid.iter().map(|(number, reason)| (id(number), reason.clone()));
+        let invalid = stored.chain(self.group.refused.iter().cloned());
         let log = LogRecord {
             received: self
                 .group
@@ -302,7 +319,7 @@ impl Writer {
                 .collect(),
             disconnected: u32::try_from(down.len()).expect("numbers of blocks are u32"),
             connected: up.iter().map(id).collect(),
-            invalid: invalid.collect(),
+            invalid: invalid.map(|(id, reason)| (id, RULE_SET, reason)).collect(),
         };
         let changes = &mut self.group.changes;
         let mut changes_of =

@@ -1,9 +1,10 @@
 //! The arguments as types. Must not know defaults: those belong to the settings, where each value
 //! remembers where it came from.
 
+use std::net::{IpAddr, SocketAddr};
+
 use clap::{ArgAction, Args, Parser, Subcommand};
 use steelyard_core::amount::Coins;
-use steelyard_runtime::exit::CliError;
 use steelyard_runtime::settings::Flag;
 use steelyard_runtime::{version, words};
 
@@ -54,7 +55,14 @@ pub enum Command {
     /// Check the store against its commitments; changes nothing
     Verify(VerifyArgs),
     /// Ask the running node how it is
-    Status(StatusArgs),
+    Status(AskArgs),
+    /// Ask the running node who is connected
+    Peers(AskArgs),
+    /// Ask the running node where branches of the chain end
+    Tips(AskArgs),
+    /// Tell the running node whom to connect to, and whom never
+    #[command(subcommand)]
+    Peer(PeerCommand),
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -67,6 +75,41 @@ pub enum Command {
 pub enum ConfigCommand {
     /// Show each setting and where its value comes from
     Print(RunArgs),
+}
+
+/// `peer …`
+#[derive(Debug, Subcommand)]
+pub enum PeerCommand {
+    /// Connect to a node, now and after every start
+    Add(PeerArgs),
+    /// Hang up and forget a node; it may connect again
+    Remove(PeerArgs),
+    /// Hang up, and refuse everything from and to an IP until it is unbanned
+    Ban(BanArgs),
+    /// End a ban, also one for misbehaviour
+    Unban(BanArgs),
+}
+
+/// `peer add` and `peer remove`
+#[derive(Debug, Args)]
+pub struct PeerArgs {
+    /// Where the other node listens
+    #[arg(value_name = "IP:PORT", value_parser = peer)]
+    pub address: SocketAddr,
+    /// Which node is told.
+    #[command(flatten)]
+    pub ask: AskArgs,
+}
+
+/// `peer ban` and `peer unban`
+#[derive(Debug, Args)]
+pub struct BanArgs {
+    /// Whose nodes; a port is not looked at
+    #[arg(value_name = "IP", value_parser = ip)]
+    pub ip: IpAddr,
+    /// Which node is told.
+    #[command(flatten)]
+    pub ask: AskArgs,
 }
 
 /// Where a node keeps its data.
@@ -109,11 +152,15 @@ pub struct NodeArgs {
     /// Written as JSON once the node listens: process, API, network, token file, tip
     #[arg(long, value_name = "PATH")]
     ready_file: Option<String>,
-    /// Where wallets connect; port 0 takes a free one [default: 127.0.0.1 and the network's port]
+    /// Where nodes and wallets connect; port 0 takes a free one [default: 127.0.0.1 and the network's port]
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<String>,
-    #[arg(long, value_name = "IP:PORT", hide = true, action = ArgAction::Append)]
-    connect: Vec<String>,
+    /// Stay connected to this node; may be given again and again
+    #[arg(long, value_name = "IP:PORT", action = ArgAction::Append, value_parser = peer)]
+    connect: Vec<SocketAddr>,
+    /// Ask peers for further nodes and tell them; off connects to named ones only [default: on]
+    #[arg(long, value_name = "on|off", value_parser = ["on", "off"])]
+    discover: Option<String>,
 }
 
 /// `dev`
@@ -150,9 +197,9 @@ pub struct VerifyArgs {
     folder: FolderArgs,
 }
 
-/// `status`
+/// `status`, and everything else that asks a running node
 #[derive(Debug, Args)]
-pub struct StatusArgs {
+pub struct AskArgs {
     #[command(flatten)]
     network: NetworkArgs,
     #[command(flatten)]
@@ -200,41 +247,39 @@ impl Globals {
 }
 
 impl NodeArgs {
-    fn flags(&self) -> Result<Vec<Flag>, CliError> {
-        if !self.connect.is_empty() {
-            let error =
-                CliError::usage("no_peers_yet", "this version has no peers yet: --connect does nothing");
-            return Err(error.with_hint("leave it out: a node of this version runs on its own"));
-        }
-        Ok(given([
+    fn flags(&self) -> Vec<Flag> {
+        let mut flags = given([
             ("data_dir", &self.folder.data_dir),
             ("api", &self.api.api),
             ("listen", &self.listen),
+            ("discover", &self.discover),
             ("mine", &self.mine),
             ("mine_threads", &self.mine_threads),
             ("ready_file", &self.ready_file),
-        ]))
+        ]);
+        flags.extend(self.connect.iter().map(|peer| (SECTION, "connect", peer.to_string())));
+        flags
     }
 }
 
 impl DevArgs {
     /// What they set: the network too, because `dev` is one.
-    pub fn flags(&self) -> Result<Vec<Flag>, CliError> {
-        let mut flags = self.node.flags()?;
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = self.node.flags();
         flags.push((SECTION, "network", "dev".to_owned()));
         if self.mine_on_tx {
             flags.push((SECTION, "mine_on_tx", "true".to_owned()));
         }
-        Ok(flags)
+        flags
     }
 }
 
 impl RunArgs {
     /// What they set.
-    pub fn flags(&self) -> Result<Vec<Flag>, CliError> {
-        let mut flags = self.node.flags()?;
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = self.node.flags();
         flags.extend(given([("network", &self.network.network)]));
-        Ok(flags)
+        flags
     }
 }
 
@@ -245,12 +290,34 @@ impl VerifyArgs {
     }
 }
 
-impl StatusArgs {
+impl PeerCommand {
+    /// Which node is told.
+    pub fn ask(&self) -> &AskArgs {
+        match self {
+            Self::Add(args) | Self::Remove(args) => &args.ask,
+            Self::Ban(args) | Self::Unban(args) => &args.ask,
+        }
+    }
+}
+
+impl AskArgs {
     /// What they set.
     pub fn flags(&self) -> Vec<Flag> {
         let folder = ("data_dir", &self.folder.data_dir);
         given([("network", &self.network.network), folder, ("api", &self.api.api)])
     }
+}
+
+fn peer(text: &str) -> Result<SocketAddr, String> {
+    let needed = "IP:PORT is needed, like 127.0.0.1:9333; host names are not taken";
+    let address: Option<SocketAddr> = text.parse().ok();
+    address.filter(|address| address.port() != 0).ok_or_else(|| needed.to_owned())
+}
+
+fn ip(text: &str) -> Result<IpAddr, String> {
+    let needed = "an IP is needed, like 10.0.0.7; host names are not taken";
+    let ip = text.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    ip.map_err(|_| needed.to_owned())
 }
 
 fn given<const N: usize>(flags: [(&'static str, &Option<String>); N]) -> Vec<Flag> {
@@ -280,11 +347,54 @@ mod tests {
         }
     }
 
+    fn flags(line: &str) -> Vec<String> {
+        let flags = match parsed(line).unwrap().command {
+            Command::Dev(args) => args.flags(),
+            Command::Run(args) => args.flags(),
+            Command::Peers(args) | Command::Tips(args) => args.flags(),
+            Command::Peer(command) => command.ask().flags(),
+            _ => panic!("{line}"),
+        };
+        flags.into_iter().map(|(_, name, value)| format!("{name}={value}")).collect()
+    }
+
     #[test]
-    fn peers_are_refused_in_words() {
-        let line = "steelyard-node dev --listen 127.0.0.1:1 --connect 127.0.0.1:1 --connect 127.0.0.1:2";
-        let Command::Dev(args) = parsed(line).unwrap().command else { panic!() };
-        assert_eq!(args.flags().unwrap_err().code, "no_peers_yet");
+    fn peers_are_named_again_and_again() {
+        let line = "steelyard-node dev --connect 127.0.0.1:1 --discover off --connect [::1]:2";
+        let expected = ["discover=off", "connect=127.0.0.1:1", "connect=[::1]:2", "network=dev"];
+        assert_eq!(flags(line), expected);
+        assert_eq!(flags("steelyard-node run --connect=127.0.0.1:1"), ["connect=127.0.0.1:1"]);
+        let refused = ["run --connect localhost:1", "run --connect 127.0.0.1", "dev --discover maybe"];
+        for line in refused {
+            let error = parsed(&format!("steelyard-node {line}")).unwrap_err();
+            assert!(
+                matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue),
+                "{line}: {error}"
+            );
+        }
+        let error = parsed("steelyard-node run --connect localhost:1").unwrap_err().to_string();
+        assert!(error.contains("host names are not taken"), "{error}");
+    }
+
+    #[test]
+    fn what_asks_a_running_node_finds_it_in_one_way() {
+        let place = "--network tutorial --data-dir d --api 127.0.0.1:1";
+        let expected = ["network=tutorial", "data_dir=d", "api=127.0.0.1:1"];
+        for line in ["peers", "tips", "peer add 127.0.0.1:2", "peer ban 10.0.0.7"] {
+            assert_eq!(flags(&format!("steelyard-node {line} {place}")), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn whose_nodes_are_banned_is_an_ip_with_or_without_a_port() {
+        for (text, expected) in [("10.0.0.7", "10.0.0.7"), ("10.0.0.7:1", "10.0.0.7"), ("[::7]:1", "::7")] {
+            let line = format!("steelyard-node peer unban {text}");
+            let Command::Peer(PeerCommand::Unban(args)) = parsed(&line).unwrap().command else { panic!() };
+            assert_eq!(args.ip.to_string(), expected);
+        }
+        for line in ["peer ban example.org", "peer add 10.0.0.7", "peer remove 10.0.0.7:0", "peer ban"] {
+            assert!(parsed(&format!("steelyard-node {line}")).is_err(), "{line}");
+        }
     }
 
     #[test]
@@ -293,9 +403,6 @@ mod tests {
             parsed("steelyard-node dev --network dev").unwrap_err().kind(),
             ErrorKind::UnknownArgument
         );
-        let Command::Dev(args) = parsed("steelyard-node dev --mine-on-tx").unwrap().command else { panic!() };
-        let names: Vec<_> =
-            args.flags().unwrap().into_iter().map(|(_, name, value)| format!("{name}={value}")).collect();
-        assert_eq!(names, ["network=dev", "mine_on_tx=true"]);
+        assert_eq!(flags("steelyard-node dev --mine-on-tx"), ["network=dev", "mine_on_tx=true"]);
     }
 }

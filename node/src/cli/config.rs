@@ -17,6 +17,7 @@ use steelyard_runtime::settings::{
 
 use super::args::Globals;
 use super::events::Form;
+use crate::limits::PEERS_MANUAL_MAX;
 use crate::miner::MinerConfig;
 use crate::node::NodeConfig;
 
@@ -30,11 +31,13 @@ const MINE_THREADS_MAX: usize = 1_024;
 const MINE_OFF: &str = "off";
 
 /// Every setting, and the section of the program that shares the files.
-const KEYS: [Key; 11] = [
+const KEYS: [Key; 13] = [
     Key::new(SECTION, "network", Some("dev")),
     Key::new(SECTION, "data_dir", None),
     Key::new(SECTION, "api", None),
     Key::new(SECTION, "listen", None),
+    Key::new(SECTION, "connect", None),
+    Key::new(SECTION, "discover", Some("on")),
     Key::new(SECTION, "mine", None),
     Key::new(SECTION, "mine_threads", Some("1")),
     Key::new(SECTION, "mine_on_tx", Some("false")),
@@ -92,6 +95,8 @@ impl Resolved {
             data_dir: self.data_dir()?,
             api: self.settings.parse(SECTION, "api")?.unwrap_or_else(|| self.api_default()),
             listen: self.settings.parse(SECTION, "listen")?.unwrap_or_else(|| self.listen_default()),
+            connect: self.connect()?,
+            discover: self.discover()?,
             miner: self.miner(mine_default)?,
             ready_file: self.settings.get(SECTION, "ready_file").map(PathBuf::from),
         })
@@ -142,6 +147,30 @@ impl Resolved {
 
     fn listen_default(&self) -> SocketAddr {
         SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), self.params.policy.p2p_port)
+    }
+
+    fn connect(&self) -> Result<Vec<SocketAddr>, SettingsError> {
+        let invalid = |reason: &str| self.settings.invalid(SECTION, "connect", reason);
+        let mut peers: Vec<SocketAddr> = Vec::new();
+        for item in self.settings.list(SECTION, "connect") {
+            let needed = || format!("{item:?} is no IP:PORT; host names are not taken");
+            let peer = item.parse().map_err(|_| invalid(&needed()))?;
+            if !peers.contains(&peer) {
+                peers.push(peer);
+            }
+        }
+        if peers.len() > PEERS_MANUAL_MAX {
+            return Err(invalid(&format!("{PEERS_MANUAL_MAX} nodes at most are possible")));
+        }
+        Ok(peers)
+    }
+
+    fn discover(&self) -> Result<bool, SettingsError> {
+        match self.settings.get(SECTION, "discover") {
+            Some("on") => Ok(true),
+            Some("off") => Ok(false),
+            _ => Err(self.settings.invalid(SECTION, "discover", "on or off is needed")),
+        }
     }
 
     fn miner(&self, default: Option<Address>) -> Result<Option<MinerConfig>, SettingsError> {
@@ -221,6 +250,29 @@ mod tests {
         assert!(error.to_string().starts_with("setting \"node.mine\" is \"sy1"), "{error}");
         for threads in ["0", "1025", "many"] {
             assert!(miner(&[("mine_threads", threads)], None).is_err());
+        }
+    }
+
+    #[test]
+    fn peers_come_from_arguments_or_files_and_are_addresses() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = "[node]\nconnect = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\ndiscover = \"off\"\n";
+        std::fs::write(dir.path().join("dev.toml"), file).unwrap();
+        let node = |flags: &[(&'static str, &str)]| resolve(flags, Some(dir.path())).unwrap().node(None);
+        let ports = |flags: &[(&'static str, &str)]| -> Vec<u16> {
+            node(flags).unwrap().connect.into_iter().map(|peer| peer.port()).collect()
+        };
+        assert_eq!(ports(&[]), [1, 2]);
+        assert_eq!(
+            ports(&[("connect", "[::1]:3"), ("connect", "127.0.0.1:1"), ("connect", "[::1]:3")]),
+            [3, 1]
+        );
+        assert!(!node(&[]).unwrap().discover && node(&[("discover", "on")]).unwrap().discover);
+        let bare = resolve(&[], None).unwrap().node(None).unwrap();
+        assert!(bare.connect.is_empty() && bare.discover);
+        let many: Vec<String> = (0..=PEERS_MANUAL_MAX).map(|host| format!("10.0.1.{host}:1")).collect();
+        for (name, value) in [("connect", "localhost:1"), ("connect", &many.join(",")), ("discover", "yes")] {
+            assert_eq!(node(&[(name, value)]).unwrap_err().code, "setting_invalid", "{value}");
         }
     }
 

@@ -1,6 +1,9 @@
 //! One line per event that matters while a node runs: new blocks and reorganisations, read from
-//! the view like anybody does. Text lines go to stderr, or into the log where that is JSON. Falls
-//! behind rather than flooding: many blocks at once share a line. Must not change anything.
+//! the view like anybody does. While the node is far behind others its progress is shown instead of
+//! blocks. Text lines go to stderr, or into the log where that is JSON. Falls behind rather than
+//! flooding: many blocks at once share a line. Must not change anything.
+
+mod catch_up;
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
@@ -15,13 +18,16 @@ use crate::chain::Chain;
 use crate::chain::check::load_body;
 use crate::chain::index::Entry;
 use crate::chain::view::Shared;
+use crate::peers::Peers;
+
+use self::catch_up::CatchUp;
 
 /// More new blocks than this at a look share one line.
 const LINES_MAX: usize = 4;
 /// Time between two looks: at most so many lines a second.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Longest wait for something to happen.
-const WAIT_MAX: Duration = Duration::from_secs(3_600);
+/// Longest wait for a block before a look at how far others are.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Where events go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +58,36 @@ struct News {
 ///
 /// # Errors
 /// The machine has no thread left.
-pub fn start(chain: &Chain, from: BlockId, mine: Option<Address>, form: Form) -> io::Result<JoinHandle<()>> {
-    let chain = chain.clone();
-    Builder::new().name("events".into()).spawn(move || watch(&chain, from, mine, form))
+pub fn start(
+    (chain, peers): (&Chain, &Peers),
+    from: BlockId,
+    mine: Option<Address>,
+    form: Form,
+) -> io::Result<JoinHandle<()>> {
+    let (chain, peers) = (chain.clone(), peers.clone());
+    Builder::new().name("events".into()).spawn(move || watch((&chain, &peers), from, mine, form))
 }
 
-fn watch(chain: &Chain, from: BlockId, mine: Option<Address>, form: Form) {
+fn watch((chain, peers): (&Chain, &Peers), from: BlockId, mine: Option<Address>, form: Form) {
     let mut seen = from;
+    let mut catch_up: Option<CatchUp> = None;
     loop {
         let ticks = chain.shared.ticks();
-        if let Some(news) = news(&chain.shared, &seen) {
-            tell(chain, &news, mine, form);
+        let sync = &peers.status().sync;
+        let news = news(&chain.shared, &seen);
+        if let Some(news) = &news {
+            tell_reorg(news, form);
+            if !sync.is_catching_up && catch_up.is_none() {
+                tell_blocks(chain, news, mine, form);
+            }
             seen = news.tip;
+        }
+        let height = chain.shared.read().tip().header.height;
+        if sync.is_catching_up {
+            let catch_up = catch_up.get_or_insert_with(|| CatchUp::start(height, form));
+            catch_up.look(height, sync.headers_height);
+        } else if let Some(done) = catch_up.take() {
+            done.finish(height, sync.headers_height);
         }
         if ticks.stopping {
             return;
@@ -95,17 +119,20 @@ fn news(shared: &Shared, seen: &BlockId) -> Option<News> {
     })
 }
 
-fn tell(chain: &Chain, news: &News, mine: Option<Address>, form: Form) {
-    let tip = words::short(&news.tip);
-    if let Some((dropped, height)) = news.reorg {
-        let (added, from) = (news.count, news.left);
-        match form {
-            Form::Log => tracing::info!(dropped, added, height, %from, to = %news.tip, "reorg"),
-            Form::Lines => {
-                line(&format!("reorg -{dropped} +{added} at {height}: {} → {tip}", words::short(&from)));
-            }
+fn tell_reorg(news: &News, form: Form) {
+    let Some((dropped, height)) = news.reorg else { return };
+    let (added, from) = (news.count, news.left);
+    match form {
+        Form::Log => tracing::info!(dropped, added, height, %from, to = %news.tip, "reorg"),
+        Form::Lines => {
+            let (from, tip) = (words::short(&from), words::short(&news.tip));
+            line(&format!("reorg -{dropped} +{added} at {height}: {from} → {tip}"));
         }
     }
+}
+
+fn tell_blocks(chain: &Chain, news: &News, mine: Option<Address>, form: Form) {
+    let tip = words::short(&news.tip);
     if let Some(last) = news.last.last().filter(|_| news.count > LINES_MAX as u64) {
         let last = last.header.height;
         let first = last + 1 - news.count;

@@ -6,18 +6,26 @@
 //! | `config` | the settings of one run, and `config print` |
 //! | `run`, `fresh` | `dev` and `run`: start, wait, stop |
 //! | `screen`, `events` | what a running node shows |
-//! | `new_network`, `status`, `verify` | the command of that name |
+//! | `ask` | finding a running node and asking it |
+//! | `status`, `peers`, `tips`, `peer` | the command of that name, which asks |
+//! | `new_network`, `verify` | the command of that name |
+//! | `table` | columns |
 //!
 //! Must not know rules of the ledger: it starts [`crate::node`] or asks one that runs.
 
 mod args;
+mod ask;
 mod config;
 mod events;
 mod fresh;
 mod new_network;
+mod peer;
+mod peers;
 mod run;
 mod screen;
 mod status;
+mod table;
+mod tips;
 mod verify;
 
 use std::ffi::OsString;
@@ -29,14 +37,15 @@ use steelyard_runtime::{arguments, crash, version};
 use self::args::{Cli, Command, ConfigCommand};
 use self::config::Resolved;
 use crate::node::PROGRAM;
+use crate::peers::{SUBMITTER_THREAD, THREAD as PEERS_THREAD};
 
-/// The thread that [`crate::chain::Chain::start`] names so. A fault of ours in it ends the process:
-/// a node whose chain stands still must not look alive.
-const CHAIN_THREAD: &str = "chain";
+/// The threads that [`crate::chain::Chain::start`] and [`crate::peers::start`] name so. A fault of ours
+/// in one ends the process: a node whose chain stands still must not look alive.
+const FATAL_THREADS: [&str; 3] = ["chain", PEERS_THREAD, SUBMITTER_THREAD];
 
 /// Runs the command that `args` ask for, and answers how the process is to end.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    crash::install(PROGRAM, version::text(), &[CHAIN_THREAD]);
+    crash::install(PROGRAM, version::text(), &FATAL_THREADS);
     let cli: Cli = match arguments::parse(args, PROGRAM) {
         Ok(cli) => cli,
         Err(code) => return code,
@@ -54,13 +63,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn command(cli: &Cli, out: Output) -> Result<(), CliError> {
     let resolve = |flags| Resolved::new(&cli.globals, flags);
     match &cli.command {
-        Command::Dev(args) => run::dev(&resolve(args.flags()?)?, args.fresh, out),
-        Command::Run(args) => run::run(&resolve(args.flags()?)?, out),
+        Command::Dev(args) => run::dev(&resolve(args.flags())?, args.fresh, out),
+        Command::Run(args) => run::run(&resolve(args.flags())?, out),
         Command::NewNetwork(args) => new_network::run(args, out),
         Command::Verify(args) => verify::run(&resolve(args.flags())?, args.full, out),
         Command::Status(args) => status::run(&resolve(args.flags())?, out),
+        Command::Peers(args) => peers::run(&resolve(args.flags())?, out),
+        Command::Tips(args) => tips::run(&resolve(args.flags())?, out),
+        Command::Peer(command) => peer::run(&resolve(command.ask().flags())?, command, out),
         Command::Config(ConfigCommand::Print(args)) => {
-            config::print(&resolve(args.flags()?)?, out);
+            config::print(&resolve(args.flags())?, out);
             Ok(())
         }
         Command::Version => {

@@ -71,14 +71,14 @@ fn runtime() -> std::io::Result<Runtime> {
 async fn serve(config: NodeConfig, show: Show) -> Result<(), CliError> {
     let mut signals = Signals::listen()
         .map_err(|error| CliError::other("signals", format!("cannot listen for signals: {error}")))?;
-    let miner = config.miner.clone();
+    let (miner, named) = (config.miner.clone(), config.connect.clone());
     let node = tokio::select! {
         started = Node::start(config) => started.map_err(|error| show.hinted(error))?,
         _ = signals.next() => return Ok(()),
     };
     // sled's own close takes long and makes nothing safer: the last handle is never dropped.
     std::mem::forget(Arc::clone(&node.chain.store));
-    let card = Card::of(&node, miner.as_ref(), show.is_dev);
+    let card = Card::of(&node, miner.as_ref(), &named, show.is_dev);
     if !show.out.is_json() {
         // One write: a reader that takes a few lines and goes does not end the node.
         show.out.bytes(card.text(show.out.colours()).as_bytes());
@@ -86,7 +86,7 @@ async fn serve(config: NodeConfig, show: Show) -> Result<(), CliError> {
     show.out.json(&card);
     if let Some(form) = show.events {
         let address = miner.map(|miner| miner.address);
-        let thread = events::start(&node.chain, node.ready.tip, address, form);
+        let thread = events::start((&node.chain, &node.peers), node.ready.tip, address, form);
         // Not joined: a terminal that is held up must not hold up the stop.
         thread.map_err(|error| CliError::other("thread", error.to_string()))?;
     }

@@ -31,6 +31,8 @@ pub struct Card {
     network_id: NetworkId,
     api: String,
     p2p: SocketAddr,
+    /// Nodes that are dialled because the settings name them.
+    dials: Vec<SocketAddr>,
     data_dir: PathBuf,
     token_file: PathBuf,
     disk_bytes: u64,
@@ -69,7 +71,8 @@ struct Account {
 
 impl Card {
     /// The card of a node that has just started; with the published accounts for `dev`.
-    pub fn of(node: &Node, miner: Option<&MinerConfig>, is_dev: bool) -> Self {
+    /// `named` are the addresses that the settings name.
+    pub fn of(node: &Node, miner: Option<&MinerConfig>, named: &[SocketAddr], is_dev: bool) -> Self {
         let (shared, ready) = (&node.chain.shared, &node.ready);
         let params = &shared.params;
         let state = shared.read().state();
@@ -85,8 +88,9 @@ impl Card {
             pid: ready.pid,
             network: ready.network.clone(),
             network_id: ready.network_id,
-            api: format!("http://{}", super::status::reachable(ready.api)),
-            p2p: super::status::reachable(ready.p2p),
+            api: format!("http://{}", super::ask::reachable(ready.api)),
+            p2p: super::ask::reachable(ready.p2p),
+            dials: named.to_vec(),
             data_dir: ready.data_dir.clone(),
             token_file: ready.token_file.clone(),
             disk_bytes: node.chain.store.disk_bytes(),
@@ -105,7 +109,10 @@ impl Card {
     pub fn text(&self, bold: bool) -> String {
         let heading =
             |word: &str| if bold { format!("\x1b[1m{word:<10}\x1b[0m ") } else { format!("{word:<10} ") };
-        let mut lines = vec![self.title(), String::new()];
+        let mut lines = vec![self.title()];
+        if self.dev.is_none() {
+            lines.push(String::new());
+        }
         if let Some(dev) = &self.dev {
             lines.push(format!(
                 "{}DEV ONLY: these keys are public, anyone can spend from them",
@@ -118,7 +125,8 @@ impl Card {
         lines.push(heading("Chain") + &self.chain());
         lines.push(heading("Data") + &self.data());
         lines.push(heading("Mining") + &self.mining());
-        lines.push(heading("API") + &self.doors());
+        lines.push(heading("API") + &format!("{}/api/v1", self.api));
+        lines.push(heading("Listening") + &self.peers());
         let mut commands = self.commands().into_iter();
         lines.extend(commands.next().map(|first| heading("Try next") + &first));
         lines.extend(commands);
@@ -153,12 +161,23 @@ impl Card {
         if fits { path + &note } else { path }
     }
 
-    /// The API, and where wallets connect if both fit on the line.
-    fn doors(&self) -> String {
-        let api = format!("{}/api/v1", self.api);
-        let wallets = format!("  (wallets connect to {})", self.p2p);
-        let fits = 11 + api.len() + wallets.len() <= COLUMNS;
-        if fits { api + &wallets } else { api }
+    /// Where others connect, and as many of those that are dialled as fit on the line.
+    fn peers(&self) -> String {
+        let door = format!("{} for nodes and wallets", self.p2p);
+        if self.dials.is_empty() {
+            return door;
+        }
+        let text = |shown: usize| {
+            let dials: Vec<String> = self.dials[..shown].iter().map(SocketAddr::to_string).collect();
+            let more = self.dials.len() - shown;
+            match (shown, more) {
+                (0, _) => format!("{door}; dials {more}"),
+                (_, 0) => format!("{door}; dials {}", dials.join(", ")),
+                _ => format!("{door}; dials {} and {more} more", dials.join(", ")),
+            }
+        };
+        let fits = |shown: &usize| 11 + text(*shown).len() <= COLUMNS;
+        (0..=self.dials.len()).rev().find(fits).map_or_else(|| door.clone(), text)
     }
 
     fn mining(&self) -> String {
@@ -238,6 +257,7 @@ mod tests {
             network_id: genesis.id.into(),
             api: "http://127.0.0.1:65535".to_owned(),
             p2p: "127.0.0.1:65535".parse().unwrap(),
+            dials: Vec::new(),
             data_dir: "/var/lib/steelyard/dev".into(),
             token_file: "/var/lib/steelyard/dev/api.token".into(),
             disk_bytes: 4_100_000,
@@ -261,6 +281,8 @@ mod tests {
             if let Some(mining) = card.mining.as_mut().filter(|_| resumed) {
                 (mining.address, mining.threads) = (address::format("dsy", &Address([7; 32])), 1_024);
             }
+            card.p2p = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535".parse().unwrap();
+            card.dials = vec![card.p2p; if rebuilt { 64 } else { usize::from(resumed) }];
             let text = card.text(false);
             assert!(text.lines().count() <= 24, "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
@@ -273,9 +295,29 @@ mod tests {
         let text = card().text(false);
         assert!(text.contains("resumed from disk: height 1234567, tip "), "{text}");
         assert!(text.contains(", checked in 0.20 s\n"), "{text}");
-        assert!(text.contains("/api/v1  (wallets connect to 127.0.0.1:65535)\n"), "{text}");
+        assert!(text.contains("Listening  127.0.0.1:65535 for nodes and wallets\n"), "{text}");
         assert!(Card { rebuilt: true, ..card() }.text(false).contains("; damaged state rebuilt in 0.20 s\n"));
         assert!(Card { resumed: false, ..card() }.text(false).contains("new chain, genesis "));
+    }
+
+    #[test]
+    fn as_many_dialled_nodes_are_named_as_fit() {
+        let peers = |count: u16| {
+            let dials = (1..=count).map(|port| SocketAddr::from(([127, 0, 0, 1], port))).collect();
+            let text = Card { dials, p2p: "127.0.0.1:1".parse().unwrap(), ..card() }.peers();
+            text.strip_prefix("127.0.0.1:1 for nodes and wallets").unwrap().to_owned()
+        };
+        assert_eq!(peers(0), "");
+        assert_eq!(peers(1), "; dials 127.0.0.1:1");
+        assert_eq!(peers(2), "; dials 127.0.0.1:1, 127.0.0.1:2");
+        assert_eq!(peers(3), "; dials 127.0.0.1:1 and 2 more");
+        let long = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535".parse().unwrap();
+        assert_eq!(
+            Card { dials: vec![long; 3], p2p: long, ..card() }.peers(),
+            format!("{long} for nodes and wallets")
+        );
+        let text = Card { dials: vec![long; 3], ..card() }.peers();
+        assert_eq!(text, "127.0.0.1:65535 for nodes and wallets; dials 3");
     }
 
     #[test]

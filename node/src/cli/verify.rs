@@ -6,10 +6,10 @@ use steelyard_runtime::exit::CliError;
 use steelyard_runtime::output::Output;
 use steelyard_runtime::progress::Progress;
 use steelyard_runtime::ready::read_json;
-use steelyard_runtime::{token, words};
+use steelyard_runtime::words;
 
+use super::ask::{reachable, read_token};
 use super::config::Resolved;
-use super::status::reachable;
 use crate::node::{NODE_FILE, Ready};
 use crate::verify::{self, Failure, Report};
 
@@ -45,10 +45,7 @@ pub fn run(resolved: &Resolved, is_full: bool, out: Output) -> Result<(), CliErr
 
 /// Asks the running node. No time limit: a long chain takes long.
 fn ask(node: &Ready, is_full: bool) -> Result<Report, CliError> {
-    let token = token::read(&node.token_file).map_err(|error| {
-        let file = node.token_file.display();
-        CliError::not_authorised("token", format!("cannot read the operator's token in {file}: {error}"))
-    })?;
+    let token = read_token(node)?;
     let agent: ureq::Agent =
         ureq::Agent::config_builder().http_status_as_error(false).proxy(None).max_redirects(0).build().into();
     let api = reachable(node.api);

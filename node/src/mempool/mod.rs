@@ -70,6 +70,8 @@ impl Sender {
 pub struct Mempool {
     bytes_max: usize,
     by_id: HashMap<TxId, (Address, u64)>,
+    /// In order of arrival.
+    by_arrival: BTreeMap<u64, TxId>,
     senders: HashMap<Address, Sender>,
     /// Who is paid by what.
     receivers: HashMap<Address, BTreeSet<TxId>>,
@@ -96,6 +98,7 @@ impl Mempool {
         Self {
             bytes_max,
             by_id: HashMap::new(),
+            by_arrival: BTreeMap::new(),
             senders: HashMap::new(),
             receivers: HashMap::new(),
             expiries: BTreeSet::new(),
@@ -179,6 +182,7 @@ impl Mempool {
             self.queued_bytes += entry.bytes();
         }
         self.by_id.insert(id, (address, nonce));
+        self.by_arrival.insert(entry.arrival, id);
         for payment in entry.payments() {
             self.receivers.entry(payment.to).or_default().insert(id);
         }
@@ -215,6 +219,7 @@ impl Mempool {
         self.forget_last(address);
         let sender = self.senders.get_mut(&address).expect("by_id names only senders there are");
         let entry = sender.entries.remove(&nonce).expect("by_id names only nonces there are");
+        self.by_arrival.remove(&entry.arrival);
         for (asset, amount) in entry.outflow.iter().filter(|(_, amount)| **amount > 0) {
             let sum = sender.outflow.get_mut(asset).expect("every entry was added");
             *sum -= amount;
@@ -316,6 +321,15 @@ impl Mempool {
     /// Every pending transaction, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.senders.values().flat_map(|sender| sender.entries.values())
+    }
+
+    /// The first `max` pending transactions by arrival, from this number of arrival on, that are durable
+    /// by commit `seq`. None is passed over: the first that is not durable yet ends it.
+    #[must_use]
+    pub fn after(&self, arrival: u64, seq: u64, max: usize) -> Vec<(u64, TxId)> {
+        let found = self.by_arrival.range(arrival..).take(max);
+        let is_durable = |id: &TxId| self.get(id).is_some_and(|entry| entry.seq <= seq);
+        found.map(|(arrival, id)| (*arrival, *id)).take_while(|(_, id)| is_durable(id)).collect()
     }
 
     /// How many there are.

@@ -1,6 +1,7 @@
 //! The miner: templates from the view, the search on threads of its own from a random start, and
 //! the block through the same door as anybody's. Drops a template for a new tip after at most one
-//! batch of tries. Where difficulty is constant it paces itself. Must not know the store.
+//! batch of tries. Where difficulty is constant it paces itself, and while the node is far behind
+//! others it rests. Must not know the store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,6 +95,10 @@ fn mine(chain: &Chain, config: &MinerConfig, status: &MinerStatus) {
         if seen.stopping {
             return;
         }
+        if chain.shared.is_catching_up() {
+            let _ = chain.shared.wait(seen, Duration::from_millis(WAIT_MS_MAX));
+            continue;
+        }
         let early_ms = early(chain);
         let wait = || {
             let _ = chain.shared.wait(seen, Duration::from_millis(early_ms.min(WAIT_MS_MAX)));
@@ -156,8 +161,8 @@ pub fn template(chain: &Chain, payout: &Payout, now: u64) -> Template {
     assemble(&shared.params, &parent, &state, txs.iter().map(|tx| &**tx), (payout, now))
 }
 
-/// Searches in batches until found, until the tip has changed since `seen`, or until the template
-/// is old: at most one batch on a tip that is no more.
+/// Searches in batches until found, until the tip has changed since `seen`, until the node is far
+/// behind others, or until the template is old: at most one batch on a tip that is no more.
 #[must_use]
 pub fn find(chain: &Chain, seen: Ticks, template: &Template, status: &MinerStatus) -> Option<u64> {
     let target = from_bits(template.header.bits).expect("computed bits are canonical");
@@ -177,8 +182,43 @@ pub fn find(chain: &Chain, seen: Ticks, template: &Template, status: &MinerStatu
         nonce = nonce.wrapping_add(MINER_BATCH_TRIES);
         let ticks = chain.shared.ticks();
         let is_old = started.elapsed() > Duration::from_millis(TEMPLATE_AGE_MS);
-        if ticks.tips != seen.tips || ticks.stopping || (is_old && ticks.admissions != seen.admissions) {
+        let is_over = ticks.tips != seen.tips || ticks.stopping || chain.shared.is_catching_up();
+        if is_over || (is_old && ticks.admissions != seen.admissions) {
             return None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node;
+    use steelyard_core::params::Params;
+
+    /// The hardest target that can be written: nobody finds a block.
+    const HARDEST: u32 = 0x0101_0000;
+
+    #[test]
+    fn a_search_ends_when_the_node_turns_out_to_be_far_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, loaded) = node::open(Params::dev(), dir.path()).unwrap();
+        let (chain, _) = Chain::start(loaded, store).unwrap();
+        let payout = Payout { miner: Address([1; 32]), extra: List::default() };
+        let mut template = template(&chain, &payout, clock::now_ms());
+        template.header.bits = HARDEST;
+        let status = Arc::new(MinerStatus::default());
+        chain.shared.set_catching_up(true);
+        // Ends a search that goes on, so that the test fails and does not hang.
+        let (late, searched) = (chain.clone(), Arc::clone(&status));
+        let guard = std::thread::spawn(move || {
+            while !late.shared.ticks().stopping && searched.tries() < 5 * MINER_BATCH_TRIES {
+                std::thread::yield_now();
+            }
+            late.stop();
+        });
+        assert_eq!(find(&chain, chain.shared.ticks(), &template, &status), None);
+        assert_eq!(status.tries(), MINER_BATCH_TRIES);
+        chain.stop();
+        guard.join().unwrap();
     }
 }

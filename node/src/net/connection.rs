@@ -1,11 +1,12 @@
-//! One connection: the handshake, then requests one after another and in between the notices that
+//! One connection of a light client: requests one after another and in between the notices that
 //! were asked for. Whoever breaks the protocol, falls silent or draws something out is hung up on,
 //! and told why where that can be. Must not know what requests mean.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use steelyard_core::wire::{Message, Notice, Role, Watch, request_bytes_max};
+use steelyard_core::wire::{Message, Notice, Watch};
+use steelyard_runtime::bucket::Bucket;
 use steelyard_runtime::clock;
 use steelyard_runtime::frame::Frame;
 use steelyard_runtime::link::{Link, LinkError, LinkTimes, read};
@@ -13,7 +14,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
-use super::bucket::Bucket;
 use super::requests::Desk;
 use super::watcher::Watcher;
 use crate::chain::view::Ticks;
@@ -75,21 +75,8 @@ impl From<LinkError> for End {
     }
 }
 
-/// Serves a connection until it ends.
-pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, context: Context) {
-    let (own, patience) = (context.desk.hello(), context.patience);
-    let accepted = tokio::select! {
-        biased;
-        () = context.stopping.cancelled() => return,
-        accepted = Link::accept(stream, own, request_bytes_max, patience.link) => accepted,
-    };
-    let mut link = match accepted {
-        Ok(link) => link,
-        Err(error) => return tracing::debug!(%error, "a connection did not come to requests"),
-    };
-    if link.peer().role == Role::Node {
-        return link.bye("no_peers_yet", "this version answers light clients only").await;
-    }
+/// Serves a light client's connection until it ends.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut link: Link<S>, context: Context) {
     let end = Conversation::new(&context).run(&mut link).await;
     tracing::debug!(?end, agent = %link.peer().agent, "a connection ended");
     match end {

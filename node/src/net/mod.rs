@@ -1,4 +1,5 @@
-//! The framed protocol, from the view: wallets ask for the tip, for proofs of records and
+//! The door for connections: other nodes are handed on to [`crate::peers`], wallets are served
+//! here, from the view. They ask for the tip, for proofs of records and
 //! transactions, and bring transactions in. Every connection, message and wait has a bound
 //! (`limits.rs`), because everything at the other end is a stranger's. The view is read for moments
 //! only, never across an await or beside the store. Must not know HTTP or the command line.
@@ -6,13 +7,11 @@
 //! | file | what |
 //! |---|---|
 //! | `places` | how many connections, and how many from one address |
-//! | `connection` | one connection from handshake to hang-up |
-//! | `bucket` | how many requests one may make |
+//! | `connection` | one connection of a wallet, from handshake to hang-up |
 //! | `watcher`, [`ticks`] | telling of changes |
 //! | `requests` | a request to its answer, by whom |
 //! | `light` | the answers |
 
-mod bucket;
 mod connection;
 mod light;
 mod places;
@@ -22,9 +21,12 @@ mod tests;
 pub mod ticks;
 mod watcher;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use steelyard_core::wire::{Role, request_bytes_max};
+use steelyard_runtime::link::Link;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch::Receiver;
 use tokio::time::{sleep, timeout};
@@ -32,10 +34,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::{Context, Patience};
-use self::places::Places;
+use self::places::{Place, Places};
 use self::requests::Desk;
 use crate::chain::Chain;
 use crate::chain::view::Ticks;
+use crate::peers::Entrance;
 use crate::limits::{NET_CONNECTIONS_MAX, NET_CONNECTIONS_PER_IP_MAX};
 
 /// Pause after the machine refused a connection, most likely for want of files.
@@ -45,7 +48,13 @@ const STOP_GRACE: Duration = Duration::from_millis(250);
 
 /// Serves until `shutdown`, and ends soon after it whatever the other ends do. `ticks` tells of
 /// changes.
-pub async fn serve(listener: TcpListener, chain: Chain, ticks: Receiver<Ticks>, shutdown: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    chain: Chain,
+    entrance: Entrance,
+    ticks: Receiver<Ticks>,
+    shutdown: CancellationToken,
+) {
     let places = Places::new(NET_CONNECTIONS_MAX, NET_CONNECTIONS_PER_IP_MAX);
     let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
     let desk = Arc::new(Desk::new(chain));
@@ -68,10 +77,9 @@ pub async fn serve(listener: TcpListener, chain: Chain, ticks: Receiver<Ticks>, 
             tracing::debug!(%address, "no place for a further connection");
             continue;
         };
-        let served = serve_one(stream, context.clone());
+        let served = serve_one((stream, address), place, entrance.clone(), context.clone());
         let closing = closing.clone();
         tasks.spawn(async move {
-            let _place = place;
             tokio::select! {
                 () = served => {}
                 () = closing.cancelled() => {}
@@ -86,8 +94,26 @@ pub async fn serve(listener: TcpListener, chain: Chain, ticks: Receiver<Ticks>, 
     }
 }
 
-async fn serve_one(stream: TcpStream, context: Context) {
+/// Greets, and goes on with a wallet; a node goes elsewhere, with its place.
+async fn serve_one(
+    (stream, address): (TcpStream, SocketAddr),
+    place: Place,
+    entrance: Entrance,
+    context: Context,
+) {
     // Each answer is one write, and no later one is worth waiting for.
     let _ = stream.set_nodelay(true);
-    connection::serve(stream, context).await;
+    let greeted = tokio::select! {
+        biased;
+        () = context.stopping.cancelled() => return,
+        greeted = Link::accept(stream, entrance.hello(), request_bytes_max, context.patience.link) => greeted,
+    };
+    match greeted {
+        Err(error) => tracing::debug!(%address, %error, "a connection did not come to requests"),
+        Ok(link) if link.peer().role == Role::Node => entrance.arrived(link, address, Box::new(place)).await,
+        Ok(link) => {
+            connection::serve(link, context).await;
+            drop(place);
+        }
+    }
 }

@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rayon::prelude::*;
-use steelyard_core::hash::NetworkId;
-use steelyard_core::types::header::Header;
 use steelyard_core::wire::{
-    Failure, GetPending, GetState, GetStatus, GetTip, Hello, Message, PROTOCOL_VERSION, Ping, Pong, Role,
-    Statuses, Submit, Text, Verdict, Verdicts, hello,
+    Failure, GetPending, GetState, GetStatus, GetTip, Message, Ping, Pong, Statuses, Submit, Verdict,
+    Verdicts,
 };
 use steelyard_runtime::frame::Frame;
 use steelyard_runtime::link::{LinkError, read};
-use steelyard_runtime::{failpoint, version};
+use steelyard_runtime::failpoint;
 
 use super::light;
 use crate::chain::Chain;
@@ -24,39 +22,25 @@ use crate::limits::{NET_ANSWER_MS, NET_WORK_WAIT_MS, NET_WORKERS_MAX};
 use crate::lookup::workers::Workers;
 use crate::lookup::{LookupError, indexed, is_indexed, submission};
 use crate::mempool::PoolError;
-use crate::store::{PROGRAM, StoreError};
+use crate::store::StoreError;
 
 /// Who answers.
 #[derive(Clone)]
 pub(super) struct Desk {
     chain: Chain,
     pub(super) workers: Workers,
-    /// Of this process.
-    nonce: u64,
 }
 
 impl Desk {
     /// Answers from this chain.
     pub(super) fn new(chain: Chain) -> Self {
         let workers = Workers::new(NET_WORKERS_MAX, Duration::from_millis(NET_WORK_WAIT_MS));
-        Self { chain, workers, nonce: rand::random() }
+        Self { chain, workers }
     }
 
     /// What is committed.
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.chain.shared
-    }
-
-    /// Who this node is, now.
-    pub(super) fn hello(&self) -> Hello {
-        let (Header { height, .. }, tip) = {
-            let view = self.chain.shared.read();
-            (view.tip().header, view.tip().id)
-        };
-        let network: NetworkId = self.chain.shared.network;
-        let agent = Text::new(&format!("{PROGRAM}/{}", version::VERSION));
-        let (magic, version) = (hello::MAGIC, PROTOCOL_VERSION);
-        Hello { magic, version, role: Role::Node, network, nonce: self.nonce, height, tip, agent }
     }
 
     /// The answer to a request, a failure included.

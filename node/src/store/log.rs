@@ -20,7 +20,8 @@ pub struct LogRecord {
     pub disconnected: u32,
     /// Blocks then put on, oldest first.
     pub connected: Vec<BlockId>,
-    /// Blocks found invalid: rule set, and the rule they break.
+    /// Blocks found invalid: rule set, and the rule they break. Those that are not stored are to be
+    /// refused unseen.
     pub invalid: Vec<(BlockId, u32, String)>,
 }
 

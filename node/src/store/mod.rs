@@ -2,7 +2,7 @@
 //! ([`Store::commit`]); everything acknowledged was in one before. [`schema`] lists the
 //! key-spaces. Must not know rules, and nobody else may know sled.
 
-mod bytes;
+pub(crate) mod bytes;
 pub mod checkpoint;
 pub mod delta;
 pub mod log;
@@ -22,7 +22,7 @@ pub use steelyard_runtime::sled_door::{StoreError, VALUE_BYTES_MAX};
 
 use self::delta::Delta;
 use self::log::LogRecord;
-use self::schema::{META_NETWORK, SENTINELS, SPACES, Space, key, range, split};
+use self::schema::{META_NETWORK, PEERS_ALL, SENTINELS, SPACES, Space, key, range, split};
 use crate::limits::SLED_CACHE_BYTES;
 use steelyard_core::state::Trie;
 
@@ -85,6 +85,8 @@ pub struct Commit<'a> {
     pub pending: Vec<(FullId, &'a [u8])>,
     /// MEMPOOL runs of which nothing is pending any more.
     pub dead_runs: Vec<u64>,
+    /// Addresses of other nodes and bans, in place of those before; `None` to leave them.
+    pub peers: Option<Vec<u8>>,
 }
 
 /// Where a body lies.
@@ -164,7 +166,18 @@ impl Store {
                 batch.remove(found);
             }
         }
+        if let Some(peers) = &commit.peers {
+            stream::put(&mut batch, Space::Peers, PEERS_ALL, peers);
+        }
         self.door.commit(batch)
+    }
+
+    /// Addresses of other nodes and bans, as the last commit that had any wrote them.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when they are not whole, or the disk's error.
+    pub fn peers(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        stream::read(&self.door, Space::Peers, PEERS_ALL)
     }
 
     /// Every commit's log, first to last.
@@ -309,6 +322,41 @@ mod tests {
         drop(Store::open(&dir, &NETWORK).unwrap());
         assert!(!aside.exists());
         drop(Store::open(&dir, &NETWORK).unwrap());
+    }
+
+    #[test]
+    fn peers_are_replaced_whole_and_by_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("chain");
+        let mut store = Store::open(&dir, &NETWORK).unwrap();
+        assert_eq!(store.peers().unwrap(), None);
+        // Several chunks, then fewer: what is left of the longer ones is no content.
+        for (seq, length) in (1..).zip([3 * VALUE_BYTES_MAX, VALUE_BYTES_MAX - 8, 5, 0]) {
+            let peers = vec![seq as u8; length];
+            store.commit(seq, &Commit { peers: Some(peers.clone()), ..Commit::default() }).unwrap();
+            store.commit(seq, &Commit::default()).unwrap();
+            drop(store);
+            store = Store::open(&dir, &NETWORK).unwrap();
+            assert_eq!(store.peers().unwrap(), Some(peers));
+        }
+    }
+
+    #[test]
+    fn a_store_made_before_there_were_peers_takes_some() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("chain");
+        let store = Store::open(&dir, &NETWORK).unwrap();
+        let mut batch = Batch::new();
+        for (a, chunk) in [0, u64::MAX].into_iter().flat_map(|a| (0..SENTINELS).map(move |chunk| (a, chunk))) {
+            batch.remove(key(Space::Peers, a, chunk));
+        }
+        store.door().commit(batch).unwrap();
+        drop(store);
+        let store = Store::open(&dir, &NETWORK).unwrap();
+        assert_eq!(store.peers().unwrap(), None);
+        store.commit(1, &Commit { peers: Some(vec![7; 100]), ..Commit::default() }).unwrap();
+        drop(store);
+        assert_eq!(Store::open(&dir, &NETWORK).unwrap().peers().unwrap(), Some(vec![7; 100]));
     }
 
     #[test]

@@ -11,10 +11,12 @@
 //! | DELTA | seq | 0.. | records before and after ([`super::delta`]) |
 //! | BODY | seq | 0.. | bodies of the blocks received, one after another |
 //! | CHECKPOINT | generation | 0.. | every record, ascending by path ([`super::checkpoint`]) |
+//! | PEERS | 1 | 0.. | addresses of other nodes and bans, rewritten whole by each commit that has any |
 //!
 //! Tiny sentinel keys stand at both ends of every space: a leaf of sled holds some 16
 //! neighbours and is rewritten whole, so without them the append point of one space would be
-//! rewritten with another's big values.
+//! rewritten with another's big values. They are for speed only: a store that was made before a
+//! space had any is as good.
 
 use std::ops::RangeInclusive;
 
@@ -37,16 +39,21 @@ pub enum Space {
     Body = 0x50,
     /// The state as a whole.
     Checkpoint = 0x60,
+    /// Other nodes.
+    Peers = 0x70,
 }
 
 /// Every space.
-pub const SPACES: [Space; 6] =
-    [Space::Meta, Space::Log, Space::Mempool, Space::Delta, Space::Body, Space::Checkpoint];
+pub const SPACES: [Space; 7] =
+    [Space::Meta, Space::Log, Space::Mempool, Space::Delta, Space::Body, Space::Checkpoint, Space::Peers];
 
 /// META: id of the network the store belongs to.
 pub const META_NETWORK: u64 = 2;
 /// META: the newest whole checkpoint.
 pub const META_CHECKPOINT: u64 = 3;
+
+/// PEERS: the only stream.
+pub const PEERS_ALL: u64 = 1;
 
 /// Smallest `a` of content: 0 is the lower sentinels'.
 pub const FIRST: u64 = 1;

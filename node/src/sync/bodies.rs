@@ -14,9 +14,9 @@ use super::{Action, ChainRead, PeerId, PeerMessage, Sync, Turn};
 use crate::chain::check::UncheckedBlock;
 use crate::chain::error::{Accepted, BlockError};
 use crate::limits::{
-    SYNC_BODY_BYTES_MAX, SYNC_BRANCHES_MAX, SYNC_FLIGHT_MAX, SYNC_FLIGHT_REFILL, SYNC_FLIGHT_STALLED_MAX,
-    SYNC_STALL_DECAY_PERCENT, SYNC_STALL_MS, SYNC_STALL_MS_MAX, SYNC_SUBMISSIONS_MAX, SYNC_SUBMIT_MAX,
-    SYNC_WINDOW,
+    SYNC_ASIDE_MS_MAX, SYNC_BODY_BYTES_MAX, SYNC_BRANCHES_MAX, SYNC_FLIGHT_MAX, SYNC_FLIGHT_REFILL,
+    SYNC_FLIGHT_STALLED_MAX, SYNC_REASK_MS, SYNC_STALL_DECAY_PERCENT, SYNC_STALL_MS, SYNC_STALL_MS_MAX,
+    SYNC_SUBMISSIONS_MAX, SYNC_SUBMIT_MAX, SYNC_WINDOW,
 };
 
 type Path = VecDeque<BlockId>;
@@ -184,6 +184,7 @@ impl Sync {
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.progress = turn.now.mono_ms;
             peer.is_stalled = false;
+            peer.aside_count = 0;
             peer.served = peer.flights.get(&got.id).copied().unwrap_or(peer.served);
         }
         if asked_of != Some(from) && !self.has_room_for_body() {
@@ -209,7 +210,13 @@ impl Sync {
             }
         }
         if has_nothing {
-            peer.best = None;
+            // Without a pause its next announcement would begin all this anew.
+            let pause =
+                SYNC_REASK_MS.saturating_mul(1 << peer.aside_count.min(u32::BITS)).min(SYNC_ASIDE_MS_MAX);
+            peer.aside_count += 1;
+            peer.aside_until = self.now.mono_ms + pause;
+            (peer.best, peer.claimed, peer.probe) = (None, None, None);
+            (peer.has_more, peer.reask) = (false, Some(peer.aside_until));
             self.forget_unoffered();
         }
     }
@@ -217,7 +224,7 @@ impl Sync {
     /// The chain's word on a submitted block.
     pub(super) fn judged(&mut self, turn: &mut Turn<'_>, id: BlockId, verdict: Result<Accepted, BlockError>) {
         let place = self.submissions.iter().position(|ids| ids.contains(&id));
-        let Ok(_) = verdict else {
+        let Ok(accepted) = verdict else {
             // Of those after it nothing is said: each is the child of the one before it.
             let rest = place.and_then(|place| self.submissions.remove(place)).unwrap_or_default();
             for id in rest.iter().skip_while(|other| **other != id) {
@@ -230,6 +237,9 @@ impl Sync {
             }
             return;
         };
+        if accepted != Accepted::Known {
+            self.progress = Some(turn.now.mono_ms);
+        }
         if let Some(place) = place {
             self.submissions[place].retain(|other| *other != id);
             if self.submissions[place].is_empty() {

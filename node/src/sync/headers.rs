@@ -13,7 +13,7 @@ use steelyard_core::wire::{GetHeaders, HeaderBytes};
 use super::peer::{Best, HeadersRequest, Peer, Probe, Stand};
 use super::{Held, PeerId, PeerMessage, Sync, Turn};
 use crate::limits::{
-    SYNC_AHEAD_MAX, SYNC_HEADERS_MS, SYNC_HELD_MAX, SYNC_HELD_PER_PEER_MAX, SYNC_LOW_WORK_BLOCKS,
+    SYNC_AHEAD_MAX, SYNC_HEADERS_ALONE_MS, SYNC_HELD_MAX, SYNC_HELD_PER_PEER_MAX, SYNC_LOW_WORK_BLOCKS,
     SYNC_PROBE_ANSWERS_MAX, SYNC_REASK_MS, SYNC_UNCONNECTED_MAX,
 };
 
@@ -43,8 +43,12 @@ impl Sync {
     pub(super) fn answer(&mut self, turn: &mut Turn<'_>, from: PeerId, number: u32, got: &[HeaderBytes]) {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let Some(request) = peer.request.take_if(|request| request.number == number) else { return };
-        peer.waited += turn.now.mono_ms.saturating_sub(request.asked);
+        let waited = turn.now.mono_ms.saturating_sub(request.asked);
+        (peer.waited, peer.fruitless) = (peer.waited + waited, peer.fruitless + waited);
         let claimed = peer.claimed.take();
+        if turn.now.mono_ms < peer.aside_until {
+            return;
+        }
         peer.has_more = got.len() == HEADERS_MAX;
         if got.is_empty() {
             peer.probe = None;
@@ -62,12 +66,21 @@ impl Sync {
         if claimed.is_some_and(|(height, id)| is_among(id, height) || self.find(turn.chain, &id).is_some()) {
             self.connected(from);
         }
+        if let Some(peer) = self.peers.get_mut(&from).filter(|peer| !peer.has_more) {
+            peer.fruitless = 0;
+        }
     }
 
     /// Headers that nobody asked for: a new tip.
     pub(super) fn announced(&mut self, turn: &mut Turn<'_>, from: PeerId, got: &[HeaderBytes]) {
         let headers: Vec<Header> = got.iter().map(Header::from).collect();
         let Some(last) = headers.last() else { return };
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        peer.said = peer.said.max(last.height);
+        if turn.now.mono_ms < peer.aside_until {
+            peer.reask = Some(peer.aside_until);
+            return;
+        }
         match self.take(turn, from, &headers) {
             Taken::Dropped => {}
             Taken::Connected => self.connected(from),
@@ -84,7 +97,7 @@ impl Sync {
                 peer.claimed = Some((last.height, last.id()));
                 if is_due {
                     self.unconnected(turn, from);
-                    self.request_headers(turn, from);
+                    self.request_headers(turn, from, 0);
                 }
             }
         }
@@ -113,7 +126,10 @@ impl Sync {
     /// Judges headers and keeps what is to be kept.
     fn take(&mut self, turn: &mut Turn<'_>, from: PeerId, headers: &[Header]) -> Taken {
         let Some(new) = self.skip_known(turn, from, headers) else { return Taken::Dropped };
-        let Some(first) = new.first() else { return Taken::Connected };
+        let Some(first) = new.first() else {
+            self.note_reached(from, headers);
+            return Taken::Connected;
+        };
         if let Some(rule) = self.invalid_reason(turn.chain, &first.prev) {
             self.remember_invalid(first.id(), &rule);
             self.drop_known_invalid(turn, from, &rule);
@@ -160,6 +176,14 @@ impl Sync {
             self.note_best(from, best);
         }
         Some(&[])
+    }
+
+    /// A fork far below the tip is farther from the block that both chains' locators share than an answer
+    /// is long: the next one goes on after this one. It must rise, or there would be no end.
+    fn note_reached(&mut self, from: PeerId, headers: &[Header]) {
+        let (Some(peer), Some(last)) = (self.peers.get_mut(&from), headers.last()) else { return };
+        peer.has_more &= peer.reached.is_none_or(|(height, _)| height < last.height);
+        peer.reached = peer.has_more.then(|| (last.height, last.id()));
     }
 
     fn note_best(&mut self, from: PeerId, best: Best) {
@@ -230,19 +254,34 @@ impl Sync {
         let last = judged.stand.last;
         let Some(first) = judged.good.first() else { return true };
         let work = promised.max(last.total_work);
-        let room = self.tree.make_room(judged.good.len(), work, &first.header.prev);
-        self.release_flights();
+        let room = self.make_room(judged.good.len(), work, &first.header.prev);
         if room {
             self.tree.insert(&judged.good, judged.stand.frontier.clone(), promised);
+            if work > self.most_work {
+                (self.most_work, self.progress) = (work, Some(self.now.mono_ms));
+            }
         }
         let best = Best { id: last.id, height: last.header.height, work };
         if let Some(peer) = self.peers.get_mut(&from) {
             if room {
-                peer.best = Some(best);
+                (peer.best, peer.fruitless, peer.reached) = (Some(best), 0, None);
             } else {
                 (peer.has_more, peer.reask) = (false, Some(self.now.mono_ms + SYNC_REASK_MS));
             }
         }
+        room
+    }
+
+    /// Makes room in the tree. Those whose headers had to go are asked again: what drove them out may
+    /// turn out invalid.
+    fn make_room(&mut self, count: usize, work: u128, parent: &BlockId) -> bool {
+        let room = self.tree.make_room(count, work, parent, |id| {
+            let theirs = self.peers.values_mut().filter(|peer| peer.best.is_some_and(|best| best.id == id));
+            for peer in theirs {
+                (peer.best, peer.reask) = (None, Some(self.now.mono_ms + SYNC_REASK_MS));
+            }
+        });
+        self.release_flights();
         room
     }
 
@@ -321,11 +360,19 @@ impl Sync {
         }
     }
 
-    /// Asks the next peer for headers, if one has any that are not here and nobody is being asked.
+    /// Asks the next peer for headers, if one has any that are not here, and nobody is being asked or
+    /// who is has been silent for long.
     pub(super) fn ask_headers(&mut self, turn: &mut Turn<'_>) {
-        let is_open = |peer: &Peer| peer.claimed.is_some() || peer.has_more;
-        let is_asking = self.peers.values().any(|peer| peer.request.is_some());
-        if is_asking || !self.peers.values().any(is_open) || self.is_far_ahead() {
+        self.next_headers = None;
+        let is_open = |peer: &Peer| peer.request.is_none() && (peer.claimed.is_some() || peer.has_more);
+        if !self.peers.values().any(is_open) || self.is_far_ahead() {
+            return;
+        }
+        let asked: Vec<u64> = self.peers.values().filter_map(|peer| Some(peer.request?.asked)).collect();
+        // Twice as long with each one: on a slow line all who are asked share it.
+        let alone = |last: &u64| last + (SYNC_HEADERS_ALONE_MS << (asked.len() - 1).min(u32::BITS as usize));
+        self.next_headers = asked.iter().max().map(alone).filter(|alone| turn.now.mono_ms < *alone);
+        if self.next_headers.is_some() {
             return;
         }
         let claims: Vec<(PeerId, Best)> = self
@@ -339,7 +386,7 @@ impl Sync {
         let open = self.peers.iter().filter(|(_, peer)| is_open(peer));
         let next = open.min_by_key(|(id, peer)| (peer.waited, **id)).map(|(id, _)| *id);
         if let Some(next) = next {
-            self.request_headers(turn, next);
+            self.request_headers(turn, next, 0);
         }
     }
 
@@ -350,16 +397,19 @@ impl Sync {
         self.tree.path_len(leaf) > SYNC_AHEAD_MAX
     }
 
-    fn request_headers(&mut self, turn: &mut Turn<'_>, to: PeerId) {
+    /// Asks for the headers after what is here, or, to hear how far the peer is, after the tip without
+    /// its last `back` blocks (at most the dense part of a locator).
+    pub(super) fn request_headers(&mut self, turn: &mut Turn<'_>, to: PeerId, back: usize) {
         let number = self.next_request();
-        let chain = turn.chain.locator();
+        let chain = turn.chain.locator().into_iter().skip(back);
         let Some(peer) = self.peers.get_mut(&to) else { return };
         let ahead = match &peer.probe {
             Some(probe) => vec![probe.next_after()],
+            None if back > 0 => Vec::new(),
             None => {
                 let best = peer.best.map(|best| best.id).filter(|id| self.tree.contains(id));
                 let most = self.tree.best().map(|node| node.checked.id);
-                most.into_iter().chain(best).collect()
+                most.into_iter().chain(best).chain(peer.reached.map(|(_, id)| id)).collect()
             }
         };
         let locator: Vec<BlockId> = ahead.into_iter().chain(chain).take(LOCATOR_MAX).collect();
@@ -372,11 +422,11 @@ impl Sync {
     /// Drops who does not answer, and asks again who had headers from the future.
     pub(super) fn check_header_deadlines(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now.mono_ms;
-        let late = |request: HeadersRequest| now >= request.asked + SYNC_HEADERS_MS;
+        let is_late = |peer: &Peer| peer.headers_deadline().is_some_and(|deadline| now >= deadline);
         let late: Vec<PeerId> =
-            self.peers.iter().filter(|(_, peer)| peer.request.is_some_and(late)).map(|(id, _)| *id).collect();
+            self.peers.iter().filter(|(_, peer)| is_late(peer)).map(|(id, _)| *id).collect();
         for id in late {
-            self.drop_peer(turn, id, "headers_timeout", "it did not answer a request for headers");
+            self.drop_peer(turn, id, "headers_timeout", "its headers do not come, or lead nowhere");
         }
         for peer in self.peers.values_mut() {
             if peer.reask.take_if(|reask| now >= *reask).is_some() {

@@ -7,14 +7,18 @@
 //! |---|---|
 //! | `headers` | asking for headers and judging them |
 //! | `bodies` | the window of bodies, what is submitted and what became of it |
-//! | `serve` | answers to others, and the word that there is a new tip |
+//! | `announce` | the word that there is a new tip |
+//! | `lag` | peers that stay behind, and a tip that stands for long |
+//! | `serve` | answers to others; needs no machine |
 //! | `tree` | headers ahead of their blocks |
 //! | `peer` | what is known of one peer |
 
+mod announce;
 mod bodies;
 mod headers;
+mod lag;
 mod peer;
-mod serve;
+pub mod serve;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -31,7 +35,7 @@ use self::peer::{Best, Peer};
 use self::tree::{BodyState, Tree};
 use crate::chain::check::UncheckedBlock;
 use crate::chain::error::{Accepted, BlockError};
-use crate::limits::{SYNC_HEADERS_MS, SYNC_INVALID_MAX, SYNC_STALL_MS};
+use crate::limits::{SYNC_CATCH_UP_BLOCKS, SYNC_CATCH_UP_MS, SYNC_INVALID_MAX, SYNC_STALL_MS};
 
 /// Names a connection; never given to another one.
 pub type PeerId = u64;
@@ -76,6 +80,9 @@ pub trait ChainRead {
     fn headers_after(&self, locator: &[BlockId], max: usize) -> Vec<Header>;
     /// A body as it is stored.
     fn body(&self, id: &BlockId) -> Option<Vec<u8>>;
+    /// Why a block that is not stored was found invalid on arrival, also before the last start: the
+    /// rule's name.
+    fn refused(&self, id: &BlockId) -> Option<String>;
 }
 
 /// What nodes say to one another about blocks.
@@ -90,6 +97,14 @@ pub enum PeerMessage {
     Announce(wire::Announce),
 }
 
+/// What other nodes ask for, answered by [`serve::answer`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the messages say it
+pub enum PeerRequest {
+    GetHeaders(wire::GetHeaders),
+    GetBodies(wire::GetBodies),
+}
+
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -97,6 +112,8 @@ pub enum Event {
     PeerUp {
         /// Which.
         peer: PeerId,
+        /// Whether this node has chosen to dial it; not so of one that was named by hand.
+        is_outbound: bool,
         /// Height of its tip, as it says.
         height: u64,
         /// Its tip, as it says.
@@ -107,11 +124,11 @@ pub enum Event {
         /// Which.
         peer: PeerId,
     },
-    /// A peer said something, within its cap.
+    /// A peer said something, within its cap. Requests are for [`serve::answer`]; here they are ignored.
     Message {
         /// Who.
         peer: PeerId,
-        /// The frame's number: of the request that it makes or answers; 0 of an announcement.
+        /// The frame's number: of the request that it answers; 0 of an announcement.
         request: u32,
         /// What.
         message: PeerMessage,
@@ -160,8 +177,12 @@ pub enum Action {
 /// How far sync is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncStatus {
+    /// Height of the tip.
+    pub tip_height: u64,
     /// Height of the best chain of headers, the tip's at least.
     pub headers_height: u64,
+    /// Work that is known of, the tip's at least: that of the best chain of headers.
+    pub best_work: u128,
     /// Height that each peer's tip has, or that it says.
     pub peers: BTreeMap<PeerId, u64>,
     /// Headers whose blocks are not in the chain.
@@ -174,6 +195,10 @@ pub struct SyncStatus {
     pub held: usize,
     /// Whether more work than the tip's is known of.
     pub syncing: bool,
+    /// Whether there is so much more that the tip is not worth mining on, and it is coming: more than
+    /// [`SYNC_CATCH_UP_BLOCKS`] blocks, of which a new one was taken, or new headers of more work than
+    /// ever, within [`SYNC_CATCH_UP_MS`]. Who withholds blocks cannot keep it true.
+    pub is_catching_up: bool,
 }
 
 /// A header ahead of the clock.
@@ -201,6 +226,14 @@ pub struct Sync {
     requests: u32,
     /// The tip's height and work, as last seen.
     tip: (u64, u128),
+    /// The tip, as last seen, and when to ask everybody if it still stands, monotonic ms.
+    standing: Option<(BlockId, u64)>,
+    /// When one more peer may be asked for headers although others are, monotonic ms.
+    next_headers: Option<u64>,
+    /// The most work that headers here ever had.
+    most_work: u128,
+    /// When a new block was taken or [`Sync::most_work`] rose, monotonic ms.
+    progress: Option<u64>,
     /// The last event's moment.
     now: Now,
 }
@@ -233,6 +266,10 @@ impl Sync {
             stall: SYNC_STALL_MS,
             requests: 0,
             tip: (0, 0),
+            standing: None,
+            next_headers: None,
+            most_work: 0,
+            progress: None,
             now: Now { unix_ms: 0, mono_ms: 0 },
         }
     }
@@ -242,8 +279,11 @@ impl Sync {
         let turn = &mut Turn { now, chain, out: Vec::new() };
         let tip = chain.tip();
         (self.tip, self.now) = ((tip.header.height, tip.total_work), now);
+        self.most_work = self.most_work.max(tip.total_work);
         match event {
-            Event::PeerUp { peer, height, tip } => self.peer_up(turn, peer, (height, tip)),
+            Event::PeerUp { peer, is_outbound, height, tip } => {
+                self.peer_up(turn, peer, is_outbound, (height, tip));
+            }
             Event::PeerDown { peer } => self.forget_peer(peer),
             Event::Message { peer, request, message } if self.peers.contains_key(&peer) => {
                 self.message(turn, peer, request, message);
@@ -254,6 +294,8 @@ impl Sync {
         }
         self.retry_held(turn);
         self.check_deadlines(turn);
+        self.check_standing(turn, &tip.id);
+        self.check_lag(turn, &tip);
         self.ask_headers(turn);
         self.ask_bodies(turn);
         std::mem::take(&mut turn.out)
@@ -263,54 +305,80 @@ impl Sync {
     #[must_use]
     pub fn status(&self) -> SyncStatus {
         let best = self.tree.best().filter(|node| node.promised > self.tip.1);
+        let headers_height = best.map_or(0, |node| node.checked.header.height).max(self.tip.0);
         let height = |peer: &Peer| {
             let claimed = peer.claimed.map_or(0, |(height, _)| height);
             peer.best.map_or(0, |best| best.height).max(claimed)
         };
         let (body_bytes, in_flight) = self.tree.load();
         SyncStatus {
-            headers_height: best.map_or(0, |node| node.checked.header.height).max(self.tip.0),
+            tip_height: self.tip.0,
+            headers_height,
+            best_work: best.map_or(0, |node| node.promised).max(self.tip.1),
             peers: self.peers.iter().map(|(id, peer)| (*id, height(peer))).collect(),
             headers_ahead: self.tree.len(),
             in_flight,
             body_bytes,
             held: self.held.len(),
             syncing: best.is_some(),
+            is_catching_up: self.catching_up_until().is_some(),
         }
+    }
+
+    /// When the node no longer counts as catching up unless something comes; `None` when it does not now.
+    fn catching_up_until(&self) -> Option<u64> {
+        let best = self.tree.best().filter(|node| node.promised > self.tip.1)?;
+        let behind = best.checked.header.height.saturating_sub(self.tip.0);
+        let until = self.progress? + SYNC_CATCH_UP_MS;
+        (behind > SYNC_CATCH_UP_BLOCKS && self.now.mono_ms < until).then_some(until)
+    }
+
+    /// [`SyncStatus::is_catching_up`] alone.
+    #[must_use]
+    pub fn is_catching_up(&self) -> bool {
+        self.catching_up_until().is_some()
     }
 
     /// When something is due though nothing happens, monotonic ms.
     #[must_use]
     pub fn next_wake(&self) -> Option<u64> {
         let of_peer = |peer: &Peer| {
-            let headers = peer.request.map(|request| request.asked + SYNC_HEADERS_MS);
             let bodies = (!peer.flights.is_empty()).then_some(peer.progress + self.stall);
-            [headers, bodies, peer.reask].into_iter().flatten().min()
+            // While a request is open there is nothing to do about who lags.
+            let lag = peer.lag.filter(|_| peer.request.is_none()).map(|lag| lag.until);
+            [peer.headers_deadline(), bodies, peer.reask, lag].into_iter().flatten().min()
         };
         let of_held = |held: &Held| {
             let ahead = held.header.time.saturating_sub(self.params.drift).saturating_sub(self.now.unix_ms);
             self.now.mono_ms.saturating_add(ahead)
         };
         let peers = self.peers.values().filter_map(of_peer);
-        peers.chain(self.held.iter().map(of_held)).min()
+        let standing = self.standing.filter(|_| !self.peers.is_empty()).map(|(_, until)| until);
+        let own = [standing, self.next_headers, self.catching_up_until()];
+        peers.chain(self.held.iter().map(of_held)).chain(own.into_iter().flatten()).min()
     }
 
-    fn peer_up(&mut self, turn: &mut Turn<'_>, peer: PeerId, (height, tip): (u64, BlockId)) {
+    fn peer_up(
+        &mut self,
+        turn: &mut Turn<'_>,
+        peer: PeerId,
+        is_outbound: bool,
+        (height, tip): (u64, BlockId),
+    ) {
         if let Some(rule) = self.invalid_reason(turn.chain, &tip) {
             turn.out.push(known_invalid(peer, &rule));
             return;
         }
         let best = self.find(turn.chain, &tip);
         let claimed = best.is_none().then_some((height, tip));
-        self.peers.insert(peer, Peer { best, claimed, ..Peer::default() });
+        self.peers.insert(peer, Peer { is_outbound, said: height, best, claimed, ..Peer::default() });
         // The tip may have changed since this end's word of it in the handshake.
         self.announce(turn, peer);
     }
 
     fn message(&mut self, turn: &mut Turn<'_>, peer: PeerId, request: u32, message: PeerMessage) {
         match message {
-            PeerMessage::GetHeaders(asked) => serve::headers(turn, peer, request, &asked),
-            PeerMessage::GetBodies(asked) => serve::bodies(turn, peer, request, &asked),
+            PeerMessage::GetHeaders(_) | PeerMessage::GetBodies(_) => {}
             PeerMessage::Headers(got) => self.answer(turn, peer, request, &got.headers),
             PeerMessage::Announce(got) => self.announced(turn, peer, &got.headers),
             PeerMessage::Body(got) => self.body(turn, peer, &got),
@@ -333,7 +401,7 @@ impl Sync {
         if self.invalid_ids.contains(id) {
             return self.invalid.iter().find(|(known, _)| known == id).map(|(_, rule)| rule.clone());
         }
-        chain.block(id)?.invalid
+        chain.block(id).map_or_else(|| chain.refused(id), |known| known.invalid)
     }
 
     fn remember_invalid(&mut self, id: BlockId, rule: &str) {

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use steelyard_core::consensus::header::CheckedHeader;
 use steelyard_core::hash::BlockId;
 use steelyard_core::history::HistoryFrontier;
+use steelyard_core::wire::headers::HEADERS_MAX;
+
+use crate::limits::{SYNC_HEADERS_MS, SYNC_HEADERS_TURN_MS, SYNC_PROBE_ANSWERS_MAX};
 
 /// A block that a peer has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,26 +58,52 @@ impl Probe {
     }
 }
 
+/// How long a peer's work is below a tip's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lag {
+    /// The tip's work when it began.
+    pub(super) work: u128,
+    /// What is due then, monotonic ms.
+    pub(super) until: u64,
+    /// It was asked for its tip; else it is then.
+    pub(super) is_asked: bool,
+}
+
 /// One peer.
 #[derive(Debug, Default)]
 pub(super) struct Peer {
+    /// This node has chosen to dial it.
+    pub(super) is_outbound: bool,
+    /// It may fall behind for ever.
+    pub(super) is_protected: bool,
+    pub(super) lag: Option<Lag>,
+    /// The greatest height it spoke of.
+    pub(super) said: u64,
     /// The tip it spoke of last, if that is known here.
     pub(super) best: Option<Best>,
     /// The tip it spoke of last, if that is not known here: its height and id.
     pub(super) claimed: Option<(u64, BlockId)>,
     /// Its last answer was full.
     pub(super) has_more: bool,
+    /// Its last answer was full and all of it known: height and id of the end.
+    pub(super) reached: Option<(u64, BlockId)>,
     /// The tip that it was told last.
     pub(super) told: Option<BlockId>,
     pub(super) request: Option<HeadersRequest>,
     /// Time that requests for headers took, ms: the quickest is asked first.
     pub(super) waited: u64,
+    /// The part of it, since its last headers that were kept, of full answers.
+    pub(super) fruitless: u64,
     /// To be asked again at this moment, monotonic ms.
     pub(super) reask: Option<u64>,
     /// Announcements and answers in a row that connected to nothing.
     pub(super) unconnected: u32,
     /// Its chain had too little work to be kept: it is not asked again before this, monotonic ms.
     pub(super) low_until: u64,
+    /// It did not have bodies: nothing of its chain is taken before this, monotonic ms.
+    pub(super) aside_until: u64,
+    /// So many times in a row.
+    pub(super) aside_count: u32,
     pub(super) probe: Option<Probe>,
     /// Bodies on their way, with the request's number.
     pub(super) flights: BTreeMap<BlockId, u32>,
@@ -84,4 +113,13 @@ pub(super) struct Peer {
     pub(super) served: u32,
     /// It let its time pass and has delivered nothing since.
     pub(super) is_stalled: bool,
+}
+
+impl Peer {
+    /// When the answer to a request for headers is late, monotonic ms.
+    pub(super) fn headers_deadline(&self) -> Option<u64> {
+        let promised = self.said.min((SYNC_PROBE_ANSWERS_MAX * HEADERS_MAX) as u64);
+        let left = (SYNC_HEADERS_TURN_MS + promised).saturating_sub(self.fruitless);
+        Some(self.request?.asked + left.min(SYNC_HEADERS_MS))
+    }
 }

@@ -1,75 +1,46 @@
-//! Answers to other nodes from the chain, and the word that there is a new tip. Must not know what
-//! this node itself is missing.
+//! Answers to other nodes from the chain, of any thread: no machine is needed. Must not know peers
+//! or what this node itself is missing.
 
 use steelyard_core::encode::List;
-use steelyard_core::hash::BlockId;
-use steelyard_core::types::header::Header;
-use steelyard_core::wire::headers::{ANNOUNCE_MAX, HEADERS_MAX};
-use steelyard_core::wire::{Announce, Body, BodyBytes, GetBodies, GetHeaders, HeaderBytes, Headers, Missing};
+use steelyard_core::wire::headers::HEADERS_MAX;
+use steelyard_core::wire::{Body, BodyBytes, GetBodies, GetHeaders, HeaderBytes, Headers, Missing};
 
-use super::{PeerId, PeerMessage, Sync, Turn};
+use super::{ChainRead, PeerMessage, PeerRequest};
 use crate::limits::SYNC_SERVE_BYTES_MAX;
 
-/// Answers a request for headers.
-pub(super) fn headers(turn: &mut Turn<'_>, peer: PeerId, request: u32, asked: &GetHeaders) {
-    let headers = turn.chain.headers_after(&asked.locator, HEADERS_MAX);
-    let headers = headers.iter().take(HEADERS_MAX).map(HeaderBytes::from).collect();
-    if let Some(headers) = List::new(headers) {
-        turn.send(peer, request, PeerMessage::Headers(Headers { headers }));
+/// Answers a request: each message is given to `send` as soon as it is read, one body at a time;
+/// when `send` says false nothing more is read. Blocking.
+pub fn answer(chain: &dyn ChainRead, request: &PeerRequest, send: &mut dyn FnMut(PeerMessage) -> bool) {
+    match request {
+        PeerRequest::GetHeaders(asked) => headers(chain, asked, send),
+        PeerRequest::GetBodies(asked) => bodies(chain, asked, send),
     }
 }
 
-/// Answers a request for bodies, as far as one answer goes; what is left out is named.
-pub(super) fn bodies(turn: &mut Turn<'_>, peer: PeerId, request: u32, asked: &GetBodies) {
+fn headers(chain: &dyn ChainRead, asked: &GetHeaders, send: &mut dyn FnMut(PeerMessage) -> bool) {
+    let headers = chain.headers_after(&asked.locator, HEADERS_MAX);
+    let headers = headers.iter().take(HEADERS_MAX).map(HeaderBytes::from).collect();
+    if let Some(headers) = List::new(headers) {
+        send(PeerMessage::Headers(Headers { headers }));
+    }
+}
+
+/// As far as one answer goes; what is left out is named at the end.
+fn bodies(chain: &dyn ChainRead, asked: &GetBodies, send: &mut dyn FnMut(PeerMessage) -> bool) {
     let (mut missing, mut sent) = (Vec::new(), 0);
     for id in asked.ids.iter() {
         let fits = sent < SYNC_SERVE_BYTES_MAX;
-        let bytes = if fits { turn.chain.body(id).and_then(BodyBytes::new) } else { None };
+        let bytes = if fits { chain.body(id).and_then(BodyBytes::new) } else { None };
         let Some(bytes) = bytes else {
             missing.push(*id);
             continue;
         };
         sent += bytes.as_slice().len();
-        turn.send(peer, request, PeerMessage::Body(Body { id: *id, bytes }));
-    }
-    if let Some(ids) = List::new(missing).filter(|ids| !ids.is_empty()) {
-        turn.send(peer, request, PeerMessage::Missing(Missing { ids }));
-    }
-}
-
-impl Sync {
-    /// Tells everybody of the new tip who does not have it.
-    pub(super) fn tip_changed(&mut self, turn: &mut Turn<'_>) {
-        let tip = turn.chain.tip();
-        // It may have come by another way than sync.
-        self.settle(turn.chain, &tip.id);
-        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
-        for peer in peers {
-            self.announce(turn, peer);
-        }
-    }
-
-    /// Tells a peer of the tip, with the headers before it that it is not known to have.
-    pub(super) fn announce(&mut self, turn: &mut Turn<'_>, to: PeerId) {
-        let tip = turn.chain.tip();
-        let Some(peer) = self.peers.get_mut(&to) else { return };
-        let has = |id: BlockId| peer.best.is_some_and(|best| best.id == id) || peer.told == Some(id);
-        // Who has more work has no use for it; of equals either may have come first.
-        let is_ahead = peer.best.is_some_and(|best| best.work > tip.total_work);
-        if tip.header.height == 0 || is_ahead || has(tip.id) {
+        if !send(PeerMessage::Body(Body { id: *id, bytes })) {
             return;
         }
-        let mut headers: Vec<Header> = vec![tip.header];
-        while headers.len() < ANNOUNCE_MAX {
-            let prev = headers[headers.len() - 1].prev;
-            let before = turn.chain.block(&prev).filter(|known| known.header.height > 0 && !has(known.id));
-            let Some(before) = before else { break };
-            headers.push(before.header);
-        }
-        peer.told = Some(tip.id);
-        let headers = headers.iter().rev().map(HeaderBytes::from).collect();
-        if let Some(headers) = List::new(headers) {
-            turn.send(to, 0, PeerMessage::Announce(Announce { headers }));
-        }
+    }
+    if let Some(ids) = List::new(missing).filter(|ids| !ids.is_empty()) {
+        send(PeerMessage::Missing(Missing { ids }));
     }
 }

@@ -231,8 +231,14 @@ impl Tree {
     }
 
     /// Makes room for so many headers that lead to `work` from `parent`, at the cost of leaves of
-    /// less. Says whether there is room.
-    pub(super) fn make_room(&mut self, count: usize, work: u128, parent: &BlockId) -> bool {
+    /// less, each of which is named. Says whether there is room.
+    pub(super) fn make_room(
+        &mut self,
+        count: usize,
+        work: u128,
+        parent: &BlockId,
+        mut gone: impl FnMut(BlockId),
+    ) -> bool {
         while self.nodes.len() + count > SYNC_HEADERS_MAX {
             let spare =
                 |node: &&Node| node.checked.id != *parent && !matches!(node.body, BodyState::Submitted(_));
@@ -241,6 +247,7 @@ impl Tree {
             let Some(least) = least.filter(|node| node.promised < work) else { return false };
             let (id, prev) = (least.checked.id, least.checked.header.prev);
             self.remove_stored(&id);
+            gone(id);
             if self.nodes.get(&prev).is_some_and(|node| node.children == 0) {
                 self.leaves.insert(prev);
             }

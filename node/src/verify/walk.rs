@@ -110,9 +110,8 @@ impl<'a> Walk<'a> {
         self.finish_redo(&redo)?;
         self.index.activate(fork, &redo.up);
         for (id, rule_set, reason) in invalid {
-            let number = self.index.number(&id);
-            let number = number
-                .ok_or_else(|| damaged(format!("commit {seq} judges block {id}, which is not stored")))?;
+            // One that is not stored was refused when it came.
+            let Some(number) = self.index.number(&id) else { continue };
             if self.index.is_active(number) {
                 let message = format!("commit {seq} calls it invalid ({reason}) and leaves it active");
                 return Err(Failure::of_block(self.index.get(number), "stored_log", message));

@@ -167,6 +167,7 @@ impl<S: Sink> Node<S> {
             role: Role::Light,
             network: self.context.rules().network(),
             nonce: self.context.nonce,
+            port: 0,
             height: 0,
             tip: BlockId::ZERO,
             agent: Text::new(&format!("{AGENT}/{}", version::VERSION)),

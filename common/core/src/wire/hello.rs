@@ -43,6 +43,8 @@ pub struct Hello {
     pub network: NetworkId,
     /// Random, the same for all connections of one process: who meets its own has dialled itself.
     pub nonce: u64,
+    /// Where the speaker takes connections, at the address that it is seen to have; 0 for nowhere.
+    pub port: u16,
     /// Height of the tip; 0 of a light client.
     pub height: u64,
     /// The tip; zeros of a light client.
@@ -51,11 +53,11 @@ pub struct Hello {
     pub agent: Text<AGENT_BYTES_MAX>,
 }
 
-struct_codec!(Hello { magic, version, role, network, nonce, height, tip, agent });
+struct_codec!(Hello { magic, version, role, network, nonce, port, height, tip, agent });
 
 impl Message for Hello {
     const KIND: u8 = 1;
-    const BYTES_MAX: usize = 8 + 2 + 1 + HASH_BYTES + 8 + 8 + HASH_BYTES + (COUNT_BYTES + AGENT_BYTES_MAX);
+    const BYTES_MAX: usize = 8 + 2 + 1 + HASH_BYTES + 8 + 2 + 8 + HASH_BYTES + (COUNT_BYTES + AGENT_BYTES_MAX);
 }
 
 /// Why the speaker hangs up.

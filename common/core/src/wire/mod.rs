@@ -18,7 +18,10 @@
 //! | [`watch`] | tell me when something changes |
 //! | [`headers`] | between nodes: headers after a common block; a new tip |
 //! | [`bodies`] | between nodes: bodies, one a message |
+//! | [`txs`] | between nodes: pending transactions |
+//! | [`addresses`] | between nodes: where other nodes are |
 
+pub mod addresses;
 pub mod bodies;
 pub mod failure;
 pub mod headers;
@@ -30,6 +33,7 @@ pub mod status;
 pub mod submit;
 pub mod text;
 pub mod tip;
+pub mod txs;
 pub mod watch;
 
 use bincode::{Decode, Encode};
@@ -37,6 +41,7 @@ use bincode::{Decode, Encode};
 use crate::encode::{self, DecodeError};
 use crate::types::header::{HEADER_BYTES, Header};
 
+pub use addresses::{Addresses, GetAddresses, NodeAddress};
 pub use bodies::{Body, BodyBytes, GetBodies, Missing};
 pub use failure::Failure;
 pub use headers::{Announce, GetHeaders, Headers};
@@ -48,6 +53,7 @@ pub use status::{Found, GetStatus, HistoryStep, Status, Statuses};
 pub use submit::{Submit, Verdict, Verdicts};
 pub use text::Text;
 pub use tip::{GetTip, Tip};
+pub use txs::{GetTxs, TxIds, Txs};
 pub use watch::{Notice, Watch};
 
 /// The protocol that this program speaks. A change that an older program would misread has a new one.
@@ -129,6 +135,11 @@ pub fn peer_bytes_max(kind: u8) -> Option<usize> {
         Body::KIND => Some(Body::BYTES_MAX),
         Missing::KIND => Some(Missing::BYTES_MAX),
         Announce::KIND => Some(Announce::BYTES_MAX),
+        TxIds::KIND => Some(TxIds::BYTES_MAX),
+        GetTxs::KIND => Some(GetTxs::BYTES_MAX),
+        Txs::KIND => Some(Txs::BYTES_MAX),
+        GetAddresses::KIND => Some(GetAddresses::BYTES_MAX),
+        Addresses::KIND => Some(Addresses::BYTES_MAX),
         _ => None,
     }
 }

@@ -43,6 +43,7 @@ fn the_caps_are_the_longest_messages() {
         role: Role::Light,
         network: NetworkId([5; 32]),
         nonce: 6,
+        port: 1,
         height: 7,
         tip: BlockId([8; 32]),
         agent: text(),
@@ -71,6 +72,11 @@ fn the_caps_are_the_longest_messages() {
         check(Body { id: BlockId([1; 32]), bytes: BodyBytes::new(vec![1; bodies::BODY_BYTES_MAX]).unwrap() }),
         check(Missing { ids: full(BlockId([1; 32])) }),
         check(Announce { headers: full(header) }),
+        check(TxIds { ids: full(TxId([1; 32])) }),
+        check(GetTxs { ids: full(TxId([1; 32])) }),
+        check(Txs { txs: full(full::<u8, TX_BYTES_MAX>(1)) }),
+        check(GetAddresses {}),
+        check(Addresses { addresses: full(NodeAddress { ip: [1; 16], port: 2 }) }),
     ];
     assert_eq!(BTreeSet::from(kinds).len(), kinds.len(), "a number has two meanings");
     for kind in 0..=u8::MAX {

@@ -39,6 +39,7 @@ fn node() -> Hello {
         role: Role::Node,
         network: NetworkId([5; 32]),
         nonce: 1,
+        port: 0,
         height: 77,
         tip: BlockId([8; 32]),
         agent: Text::new("steelyard-node 0.1.0"),

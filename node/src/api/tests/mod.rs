@@ -1,7 +1,9 @@
 //! The API over a real chain in a folder of its own, asked without a socket. The files below tell
-//! what is read, what is submitted, and who is let in.
+//! what is read, what is submitted, what is known of branches and peers, and who is let in.
 
+mod forks;
 mod guards;
+mod peers;
 mod reads;
 mod submits;
 
@@ -33,6 +35,7 @@ use crate::chain::check::UncheckedBlock;
 use crate::chain::error::Accepted;
 use crate::chain::{Chain, load};
 use crate::miner;
+use crate::peers::{Peers, PeersStatus};
 use crate::store::Store;
 
 /// Secret key of the dev network's first account. Published.
@@ -80,13 +83,26 @@ impl Stage {
     }
 
     fn bound_to(bound: &str) -> Self {
+        Self::whole(Params::dev(), PeersStatus::default(), bound)
+    }
+
+    fn with_peers(peers: PeersStatus) -> Self {
+        Self::whole(Params::dev(), peers, "127.0.0.1:9334")
+    }
+
+    /// A node of another network.
+    fn of(params: Params) -> Self {
+        Self::whole(params, PeersStatus::default(), "127.0.0.1:9334")
+    }
+
+    fn whole(params: Params, peers: PeersStatus, bound: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let params = Params::dev();
         let store = Store::open(&folder.path().join("chain"), &params.network_id()).unwrap();
         let loaded = load::load(params, &store).unwrap();
         let (chain, _) = Chain::start(loaded, Arc::new(store)).unwrap();
         let bound: SocketAddr = bound.parse().unwrap();
-        let state = ApiState { chain: chain.clone(), miner: None, token: TOKEN.into(), bound };
+        let peers = Peers::idle(peers);
+        let state = ApiState { chain: chain.clone(), peers, miner: None, token: TOKEN.into(), bound };
         Self { chain, router: router(state.clone()), state, _folder: folder }
     }
 

@@ -19,6 +19,7 @@ fn stored() -> (Maker, Vec<BlockId>, Arc<TempDir>) {
     }
     assert_eq!(node.give_all(&maker, &ids[1..]), vec![Ok(Accepted::Active); 8]);
     assert_eq!(node.send(&maker.pay(1, 0, 5, 1)), Ok(Admission::Added));
+    node.save_peers(b"somebody");
     let dir = node.stop();
     (maker, ids, dir)
 }

@@ -122,7 +122,7 @@ fn fresh_sync(forest: &Forest, to: BlockId) -> StateRoot {
     }
     let node = Node::new(&forest.maker.params);
     let blocks: Vec<_> = branch.iter().map(|id| forest.maker.block(*id)).collect();
-    assert_eq!(check_blocks(&node.chain.shared, blocks.clone(), LATE).0.len(), branch.len());
+    assert_eq!(check_blocks(&node.chain.shared, None, blocks.clone(), LATE).blocks.len(), branch.len());
     assert!(node.chain.submit_blocks(blocks, LATE).iter().all(Result::is_ok));
     node.seen().root
 }
@@ -158,7 +158,7 @@ fn groups_of_anything_end_where_the_tree_says() {
             let rest = order.split_off(random.random_range(1..=order.len()));
             let mut commands = Vec::new();
             for id in order {
-                commands.push(Command::Blocks(vec![forest.maker.checked(id)], oneshot::channel().0));
+                commands.push(Command::Blocks(vec![forest.maker.checked(id)], None, oneshot::channel().0));
                 let txs = rand::seq::IndexedRandom::choose_multiple(&*forest.txs, &mut random, 4)
                     .cloned()
                     .collect();

@@ -7,7 +7,7 @@ use maker::params;
 use tokio::sync::oneshot;
 
 fn blocks(maker: &Maker, ids: &[BlockId]) -> Command {
-    Command::Blocks(ids.iter().map(|id| maker.checked(*id)).collect(), oneshot::channel().0)
+    Command::Blocks(ids.iter().map(|id| maker.checked(*id)).collect(), None, oneshot::channel().0)
 }
 
 fn txs(txs: &[CheckedTx]) -> Command {
@@ -131,4 +131,31 @@ fn a_block_of_this_group_can_be_left_and_put_on_again() {
     let commands = vec![blocks(&maker, &a[..1]), blocks(&maker, &b), blocks(&maker, &a[1..])];
     let seen = run_queued(&maker.params, &new_dir(), commands);
     assert_eq!((seen.tip, seen.seq, seen.pending), (a[2], 1, vec![]));
+}
+
+/// What is kept of other nodes shares the commit of whatever waits with it; the last word counts.
+#[test]
+fn peers_that_are_saved_share_a_commit_and_the_last_ones_stay() {
+    let mut maker = Maker::new(params());
+    let (dir, tip) = (new_dir(), maker.genesis);
+    let ids = maker.extend(tip, 1);
+    let stored = |dir: &TempDir| open_store(&params(), dir.path()).peers().unwrap();
+    let (replies, commands): (Vec<_>, Vec<_>) = [&b"first"[..], b"second"]
+        .into_iter()
+        .map(|bytes| {
+            let (reply, done) = oneshot::channel();
+            (done, Command::Peers(bytes.to_vec(), reply))
+        })
+        .unzip();
+    let commands = commands.into_iter().chain([blocks(&maker, &ids)]).collect();
+    assert_eq!(run_queued(&maker.params, &dir, commands).seq, 1);
+    assert!(replies.into_iter().all(|mut done| done.try_recv() == Ok(())));
+    assert_eq!(stored(&dir), Some(b"second".to_vec()));
+    let node = Node::open(&maker.params, dir).unwrap();
+    node.save_peers(&[3; 100_000]);
+    assert_eq!(node.chain.store.peers().unwrap(), Some(vec![3; 100_000]));
+    assert_eq!((node.seen().seq, node.seen().tip), (2, ids[0]));
+    let (seen, node) = (node.seen(), node.reopened());
+    assert_eq!(node.seen(), seen);
+    assert_eq!(stored(&node.stop()), Some(vec![3; 100_000]));
 }

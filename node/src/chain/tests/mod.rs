@@ -6,6 +6,7 @@ mod damage;
 pub mod forest;
 mod group;
 pub mod maker;
+mod refused;
 mod reorg;
 mod single;
 
@@ -80,6 +81,11 @@ impl Node {
     fn send(&self, tx: &CheckedTx) -> Result<Admission, TxError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(self.chain.submit_tx(tx.clone()))
+    }
+
+    fn save_peers(&self, bytes: &[u8]) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.chain.save_peers(bytes.to_vec())).unwrap();
     }
 
     fn seen(&self) -> Seen {

@@ -12,7 +12,6 @@ use super::{Obstacle, Writer};
 use crate::chain::check::load_block;
 use crate::chain::error::LoadError;
 use crate::chain::index::{Number, Verdict};
-use crate::limits::REFUSED_BLOCKS_MAX;
 use crate::mempool::Admission;
 use crate::store::{StoreError, damaged};
 
@@ -139,17 +138,15 @@ impl Writer {
         let reason = rule.name().to_owned();
         let is_last = guilty + 1 == view.index.next_number();
         if is_last && guilty >= view.visible {
-            // It has just arrived: nothing of it is kept but its id.
+            // It has just arrived: nothing of it is kept but its id and what was wrong.
             let id = view.index.get(guilty).id;
             view.index.truncate(guilty);
             if let Some((_, length)) = self.group.received.pop() {
                 self.group.bodies.truncate(self.group.bodies.len() - length as usize);
             }
             self.group.blocks.remove(&guilty);
-            if self.refused.len() == REFUSED_BLOCKS_MAX {
-                self.refused.remove(0);
-            }
-            self.refused.push((id, reason));
+            view.index.refuse(id, reason.clone());
+            self.group.refused.push((id, reason));
             return;
         }
         // A parent has a lower number than its children.

@@ -172,3 +172,23 @@ fn the_first_authorization_of_an_id_stays() {
     assert_eq!((sent.len(), received.len()), (0, 1));
     assert_eq!(stage.pool.of_address(&account(0).address).0.len(), 1);
 }
+
+#[test]
+fn what_is_durable_is_told_in_order_of_arrival() {
+    let mut stage = Stage::new(1 << 20);
+    let txs = [(0, 0, 1), (1, 0, 1), (0, 1, 2), (1, 1, 3)].map(|(from, nonce, seq)| {
+        let tx = stage.pay(from, nonce, 5);
+        stage.admit(&tx, seq).unwrap();
+        tx
+    });
+    let [a, b, c, d] = txs.map(|tx| tx.id());
+    assert_eq!(stage.pool.after(0, 0, 9), []);
+    assert_eq!(stage.pool.after(0, 1, 9), [(0, a), (1, b)]);
+    assert_eq!(stage.pool.after(1, 3, 2), [(1, b), (2, c)]);
+    assert_eq!(stage.pool.after(3, 3, 9), [(3, d)]);
+    assert_eq!(stage.pool.after(4, 3, 9), []);
+    // One that takes another's place arrives anew.
+    let dearer = stage.pay(0, 0, 50);
+    stage.admit(&dearer, 4).unwrap();
+    assert_eq!(stage.pool.after(0, 4, 9), [(1, b), (2, c), (3, d), (4, dearer.id())]);
+}

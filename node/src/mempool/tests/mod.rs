@@ -29,11 +29,14 @@ pub fn assert_sound(pool: &Mempool, state: &Trie) {
     let queued = entries.iter().filter(|entry| entry.queued);
     assert_eq!(pool.queued_bytes, queued.map(|entry| entry.bytes()).sum::<usize>());
     assert!(pool.bytes <= pool.bytes_max);
+    let mut arrivals = BTreeMap::new();
     let mut receivers: HashMap<Address, BTreeSet<TxId>> = HashMap::new();
     let (mut expiries, mut last, mut runs) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::<u64, u64>::new());
     for entry in &entries {
         let (id, body) = (entry.tx.id(), &entry.tx.tx().body);
         assert_eq!(pool.by_id[&id], (entry.sender(), entry.nonce()));
+        assert!(entry.arrival < pool.arrivals);
+        arrivals.insert(entry.arrival, id);
         for payment in entry.payments() {
             receivers.entry(payment.to).or_default().insert(id);
         }
@@ -42,6 +45,7 @@ pub fn assert_sound(pool: &Mempool, state: &Trie) {
         }
         *runs.entry(entry.run).or_default() += 1;
     }
+    assert_eq!(pool.by_arrival, arrivals);
     assert_eq!((&pool.receivers, &pool.expiries), (&receivers, &expiries));
     assert_eq!(pool.runs.alive(), runs);
     for (address, sender) in &pool.senders {

@@ -92,6 +92,7 @@ fn the_books_are_right_after_anything() {
         let pool = &stage.pool;
         assert!(pool.is_empty() && pool.senders.is_empty() && pool.receivers.is_empty());
         assert_eq!((pool.bytes, pool.queued_bytes, pool.runs.stored_bytes()), (0, 0, 0));
-        assert!(pool.last.is_empty() && pool.expiries.is_empty() && pool.by_id.is_empty());
+        assert!(pool.last.is_empty() && pool.expiries.is_empty());
+        assert!(pool.by_id.is_empty() && pool.by_arrival.is_empty());
     }
 }

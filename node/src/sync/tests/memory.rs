@@ -36,6 +36,8 @@ pub struct MemoryChain {
     network: NetworkId,
     blocks: BTreeMap<BlockId, Stored>,
     active: Vec<BlockId>,
+    /// Found invalid before the last start.
+    pub refused: BTreeMap<BlockId, String>,
 }
 
 impl MemoryChain {
@@ -58,6 +60,7 @@ impl MemoryChain {
             network: genesis.id.into(),
             blocks: BTreeMap::from([(genesis.id, stored)]),
             active: vec![genesis.id],
+            refused: BTreeMap::new(),
         }
     }
 
@@ -204,6 +207,10 @@ impl ChainRead for MemoryChain {
         };
         let from = locator.iter().find_map(height).unwrap_or(0) + 1;
         self.active.iter().skip(from).take(max).map(|id| self.blocks[id].header).collect()
+    }
+
+    fn refused(&self, id: &BlockId) -> Option<String> {
+        self.refused.get(id).cloned()
     }
 
     fn body(&self, id: &BlockId) -> Option<Vec<u8>> {

@@ -14,7 +14,7 @@ use super::memory::MemoryChain;
 use crate::chain::check::UncheckedBlock;
 use crate::chain::tests::maker::Maker;
 use crate::limits::*;
-use crate::sync::{Action, ChainRead, Event, Now, PeerId, PeerMessage, Sync};
+use crate::sync::{Action, ChainRead, Event, Now, PeerId, PeerMessage, PeerRequest, Sync, serve};
 
 /// SplitMix64.
 pub struct Random(pub u64);
@@ -164,7 +164,8 @@ impl World {
         self.links.push(Link { ends: [a, b], last: [self.now; 2], is_up: true });
         for side in 0..2 {
             let tip = self.machines[self.links[link].ends[1 - side]].chain.tip();
-            let event = Event::PeerUp { peer: peer_id(link, side), height: tip.header.height, tip: tip.id };
+            let (peer, height, tip) = (peer_id(link, side), tip.header.height, tip.id);
+            let event = Event::PeerUp { peer, is_outbound: side == 0, height, tip };
             self.event(self.links[link].ends[side], event);
             self.put(self.now + 50, Item::Nag { link, from: side });
         }
@@ -291,10 +292,17 @@ impl World {
             Item::Deliver { link, to, request, message } if self.links[link].is_up => {
                 let machine = self.links[link].ends[to];
                 if self.machines[machine].lie.is_some() {
-                    self.lie(link, to, request, message);
-                } else {
-                    self.event(machine, Event::Message { peer: peer_id(link, to), request, message });
+                    return self.lie(link, to, request, message);
                 }
+                let asked = match message {
+                    PeerMessage::GetHeaders(asked) => PeerRequest::GetHeaders(asked),
+                    PeerMessage::GetBodies(asked) => PeerRequest::GetBodies(asked),
+                    message => {
+                        let peer = peer_id(link, to);
+                        return self.event(machine, Event::Message { peer, request, message });
+                    }
+                };
+                self.serve(link, to, request, &asked);
             }
             Item::Deliver { .. } => {}
             Item::Judge { machine, epoch, blocks } if self.machines[machine].epoch == epoch => {
@@ -318,6 +326,19 @@ impl World {
             Item::Judge { .. } | Item::Wake { .. } => {}
             Item::Connect { a, b } => self.up(a, b),
             Item::Nag { link, from } => self.nag(link, from),
+        }
+    }
+
+    /// What an honest machine says when asked.
+    fn serve(&mut self, link: usize, side: usize, request: u32, asked: &PeerRequest) {
+        let mut answers = Vec::new();
+        let chain = &self.machines[self.links[link].ends[side]].chain;
+        serve::answer(chain, asked, &mut |answer| {
+            answers.push(answer);
+            true
+        });
+        for answer in answers {
+            self.send(link, 1 - side, request, answer);
         }
     }
 

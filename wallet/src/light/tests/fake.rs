@@ -152,6 +152,7 @@ impl Served {
             role: Role::Node,
             network,
             nonce: 1,
+            port: 0,
             height: 0,
             tip: BlockId::ZERO,
             agent: Text::new(AGENT),

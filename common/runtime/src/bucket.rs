@@ -1,11 +1,11 @@
-//! How many requests a connection may make: so many at once, then so many a second. Who asks more
-//! is slowed and not hung up on. Must not know what is asked.
+//! How often something may be done: so many times at once, then so many a second. Who does it more
+//! often is to wait. Must not know what it is.
 
 use std::time::{Duration, Instant};
 
 /// A bucket that fills with time, one token a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bucket {
+pub struct Bucket {
     /// When it was full, or will be: further ahead the emptier it is.
     full_at: Instant,
     burst: Duration,
@@ -14,13 +14,14 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// A full one: `burst` tokens, and `per_second` of them come back a second.
-    pub(super) fn new(burst: u64, per_second: u64, now: Instant) -> Self {
+    #[must_use]
+    pub fn new(burst: u64, per_second: u64, now: Instant) -> Self {
         let step = Duration::from_nanos(1_000_000_000 / per_second.max(1));
         Self { full_at: now, burst: step.saturating_mul(u32::try_from(burst).unwrap_or(u32::MAX)), step }
     }
 
     /// Takes a token; how long to wait until it is there.
-    pub(super) fn take(&mut self, now: Instant) -> Duration {
+    pub fn take(&mut self, now: Instant) -> Duration {
         self.full_at = self.full_at.max(now) + self.step;
         self.full_at.duration_since(now).saturating_sub(self.burst)
     }
@@ -29,7 +30,7 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use steelyard_runtime::clock;
+    use crate::clock;
 
     #[test]
     fn a_burst_is_free_and_then_time_is_the_price() {

@@ -1,0 +1,633 @@
+//! The peers' thread: takes what happened, asks the machines, does what they say. Everything that
+//! waits is done elsewhere and comes back as an event, so nothing that a peer does holds it up. Must
+//! not know what a good block, transaction or address is.
+
+mod members;
+mod saver;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use steelyard_core::consensus::transaction::CheckedTx;
+use steelyard_core::encode::List;
+use steelyard_core::hash::TxId;
+use steelyard_core::wire::{Addresses, GetAddresses, NodeAddress, peer_bytes_max};
+use steelyard_runtime::clock;
+use steelyard_runtime::frame::Frame;
+use steelyard_runtime::link::{Link, LinkError, LinkTimes};
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{sleep_until, timeout};
+
+use self::members::{Meeting, Member, Members};
+use self::saver::Saver;
+use super::book::{self, Book, Moment};
+use super::chain::Reader;
+use super::relay::{Relay, RelayAction, TxMessage, TxVerdict};
+use super::session::{Context, End, Session};
+use super::{Arrival, Command, HubEvent, Identity, Order, PeerInfo, PeersError, PeersStatus, Said, serve};
+use crate::chain::check::UncheckedBlock;
+use crate::chain::error::ChainError;
+use crate::chain::view::Ticks;
+use crate::limits::{
+    NET_FRAME_MS, NET_HANDSHAKE_MS, NET_WRITE_MS, PEERS_DIAL_MS, PEERS_EVENTS_AT_ONCE, PEERS_SHOW_MS,
+};
+use crate::lookup::submission;
+use crate::mempool::PoolError;
+use crate::sync::{Action, Event, Now, PeerId, PeerMessage, Sync};
+
+/// The deadlines of a connection to a node.
+pub(super) const LINK_TIMES: LinkTimes = LinkTimes {
+    handshake: Duration::from_millis(NET_HANDSHAKE_MS),
+    frame: Duration::from_millis(NET_FRAME_MS),
+    write: Duration::from_millis(NET_WRITE_MS),
+};
+
+/// Why one of two connections is not kept.
+const DUPLICATE: &str = "another connection to the same node is kept";
+
+/// What the thread is told by.
+pub(super) struct Inputs {
+    pub(super) events: mpsc::Receiver<HubEvent>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) ticks: watch::Receiver<Ticks>,
+}
+
+/// The thread's own state.
+pub(super) struct Hub {
+    pub(super) identity: Identity,
+    pub(super) context: Context,
+    pub(super) runtime: Handle,
+    pub(super) submissions: SyncSender<Vec<UncheckedBlock>>,
+    pub(super) shown: Arc<RwLock<Arc<PeersStatus>>>,
+    pub(super) discover: bool,
+    pub(super) sync: Sync,
+    pub(super) relay: Relay,
+    pub(super) book: Book,
+    members: Members,
+    saver: Saver,
+    /// What monotonic times are counted from.
+    epoch: Instant,
+    seen: Ticks,
+    /// Whether there may be somebody to dial.
+    may_dial: bool,
+    /// When the status is shown again, and whether it may have changed since it was.
+    shows_at: u64,
+    is_changed: bool,
+}
+
+impl Hub {
+    /// A thread's state before anything has happened.
+    pub(super) fn new(
+        identity: Identity,
+        context: Context,
+        runtime: Handle,
+        submissions: SyncSender<Vec<UncheckedBlock>>,
+        book: (Book, bool),
+    ) -> Self {
+        let sync = Sync::new(context.chain.shared.params.clone());
+        let seen = context.chain.shared.ticks();
+        Self {
+            identity,
+            context,
+            runtime,
+            submissions,
+            shown: Arc::default(),
+            discover: book.1,
+            sync,
+            relay: Relay::new(),
+            book: book.0,
+            members: Members::default(),
+            saver: Saver::default(),
+            epoch: clock::start(),
+            seen,
+            may_dial: true,
+            shows_at: 0,
+            is_changed: true,
+        }
+    }
+
+    /// Runs until the node stops.
+    pub(super) async fn run(mut self, mut inputs: Inputs) {
+        let stopping = self.context.stopping.clone();
+        self.advance();
+        loop {
+            let wake = self.epoch + Duration::from_millis(self.next_wake());
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => break,
+                Some((order, reply)) = inputs.commands.recv() => self.order(order, reply),
+                changed = inputs.ticks.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    let ticks = *inputs.ticks.borrow_and_update();
+                    self.ticked(ticks);
+                }
+                Some(event) = inputs.events.recv() => {
+                    self.event(event);
+                    for _ in 0..PEERS_EVENTS_AT_ONCE {
+                        let Ok(event) = inputs.events.try_recv() else { break };
+                        self.event(event);
+                    }
+                }
+                () = sleep_until(wake.into()) => {}
+            }
+            self.advance();
+        }
+    }
+
+    fn mono_ms(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { unix_ms: clock::now_ms(), mono_ms: self.mono_ms() }
+    }
+
+    /// Monotonic ms of whatever is due first.
+    fn next_wake(&self) -> u64 {
+        let shows_at = self.is_changed.then_some(self.shows_at);
+        let book = self.book.next_wake(self.moment());
+        let all = [self.sync.next_wake(), self.relay.next_wake(), book, self.saver.retries_at(), shows_at];
+        // An hour at most: machines are asked again, whatever they say.
+        all.into_iter().flatten().min().unwrap_or(u64::MAX).min(self.mono_ms() + 3_600_000)
+    }
+
+    /// Does what is due.
+    fn advance(&mut self) {
+        let now = self.mono_ms();
+        let is_due = |wake: Option<u64>| wake.is_some_and(|wake| wake <= now);
+        if is_due(self.sync.next_wake()) {
+            self.sync(Event::Tick);
+        }
+        if is_due(self.relay.next_wake()) {
+            let actions = self.relay.tick(now, &Reader(&self.context.chain));
+            self.relayed(actions);
+        }
+        if std::mem::take(&mut self.may_dial) || is_due(self.book.next_wake(self.moment())) {
+            self.dial();
+        }
+        if self.book.take_dirty() {
+            self.saver.request();
+        }
+        if let Some(saving) = self.saver.begin(now, &self.book) {
+            self.save(saving);
+        }
+        if self.is_changed && self.shows_at <= now {
+            self.show(now);
+        }
+    }
+
+    fn event(&mut self, event: HubEvent) {
+        self.is_changed = true;
+        match event {
+            HubEvent::Arrived(arrival) => self.arrived(arrival),
+            HubEvent::NotReached { address, reason, is_own } => {
+                tracing::debug!(%address, reason, "a node was not reached");
+                if is_own {
+                    self.book.set_own(address);
+                } else {
+                    self.book.failed(self.moment(), address);
+                }
+                self.may_dial = true;
+            }
+            HubEvent::Ended { peer, end } => self.ended(peer, &end),
+            HubEvent::Said { peer, request, said, weight } => {
+                if self.members.contains(peer) {
+                    self.said(peer, request, said);
+                }
+                drop(weight);
+            }
+            HubEvent::Served { peer, ids } => self.relay.served(peer, &ids),
+            HubEvent::Judged(verdicts) => {
+                for (id, verdict) in verdicts {
+                    self.sync(Event::Judged { id, verdict });
+                }
+            }
+            HubEvent::TxsJudged { peer, verdicts } => self.txs_judged(peer, verdicts),
+            HubEvent::Saved(saved) => self.saver.saved(&saved, self.mono_ms()),
+        }
+    }
+
+    /// The chain has changed.
+    fn ticked(&mut self, ticks: Ticks) {
+        self.is_changed = true;
+        if ticks.tips != self.seen.tips {
+            self.relay.tip_changed();
+            self.sync(Event::TipChanged);
+        }
+        // A reorganisation returns transactions too.
+        self.relay.pool_changed();
+        self.seen = ticks;
+    }
+
+    fn said(&mut self, peer: PeerId, request: u32, said: Said) {
+        match said {
+            Said::Blocks(message) => self.sync(Event::Message { peer, request, message }),
+            Said::TxIds(got) => {
+                let reader = Reader(&self.context.chain);
+                let now = self.mono_ms();
+                let actions = self.relay.announced(now, &reader, peer, &got.ids);
+                self.relayed(actions);
+            }
+            Said::Txs(got) => {
+                let reader = Reader(&self.context.chain);
+                let now = self.mono_ms();
+                match self.relay.received(now, &reader, peer, request, &got.txs) {
+                    Ok(actions) => self.relayed(actions),
+                    Err(code) => {
+                        self.drop_peer(peer, code, "it sent transactions that it was not asked for".into());
+                    }
+                }
+            }
+            Said::GetAddresses => self.tell_addresses(peer, request),
+            Said::Addresses(got) => {
+                let Some(member) = self.members.get(peer) else { return };
+                let from = (peer, member.address.ip().to_canonical());
+                let addresses: Vec<SocketAddr> = got.addresses.iter().map(|one| (*one).into()).collect();
+                self.book.heard(self.moment(), from, &addresses);
+                self.may_dial = true;
+            }
+        }
+    }
+
+    /// Has sync take an event, and does what it says, as long as that has consequences.
+    fn sync(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let now = Now { unix_ms: clock::now_ms(), mono_ms: self.mono_ms() };
+            let actions = self.sync.handle(now, &Reader(&self.context.chain), event);
+            for action in actions {
+                match action {
+                    Action::Send { peer, request, message } => {
+                        if self.send_blocks(peer, request, &message).is_err() {
+                            self.part(peer, "not_reading", "it does not take what it is told".into());
+                            events.push_back(Event::PeerDown { peer });
+                        }
+                    }
+                    // No more are submitted at a time than the queue holds.
+                    Action::Submit { blocks } => drop(self.submissions.try_send(blocks)),
+                    Action::Drop { peer, code, reason } => {
+                        self.misbehaved(peer, code);
+                        self.part(peer, code, reason);
+                    }
+                }
+            }
+        }
+        self.relay.set_paused(self.sync.is_catching_up());
+    }
+
+    fn send_blocks(
+        &self,
+        peer: PeerId,
+        request: u32,
+        message: &PeerMessage,
+    ) -> Result<(), super::session::NotReading> {
+        let items = match message {
+            PeerMessage::GetBodies(asked) => asked.ids.len(),
+            _ => 1,
+        };
+        match (self.members.get(peer), serve::frame_of(request, message)) {
+            (Some(member), Some(frame)) => member.session.send(frame, items),
+            _ => Ok(()),
+        }
+    }
+
+    /// Does what relay says.
+    fn relayed(&mut self, actions: Vec<RelayAction>) {
+        for action in actions {
+            match action {
+                RelayAction::Send { peer, request, message } => {
+                    let (frame, items) = match &message {
+                        TxMessage::Ids(ids) => (Frame::of(request, ids), 0),
+                        TxMessage::Get(asked) => (Frame::of(request, asked), asked.ids.len()),
+                    };
+                    let Some(member) = self.members.get(peer) else { continue };
+                    if frame.is_ok_and(|frame| member.session.send(frame, items).is_err()) {
+                        self.drop_peer(peer, "not_reading", "it does not take what it is told".into());
+                    }
+                }
+                RelayAction::Check { peer, txs } => self.check(peer, txs),
+            }
+        }
+    }
+
+    /// Has a peer's transactions checked and submitted.
+    fn check(&self, peer: PeerId, txs: Vec<(TxId, Vec<u8>)>) {
+        let context = self.context.clone();
+        self.runtime.spawn(async move {
+            let shared = Arc::clone(&context.chain.shared);
+            let ids: Vec<TxId> = txs.iter().map(|(id, _)| *id).collect();
+            let check = move || -> Vec<Result<CheckedTx, &'static str>> {
+                let check = |(_, bytes): (TxId, Vec<u8>)| {
+                    submission::check(&shared, &bytes).map_err(|rule| rule.name())
+                };
+                txs.into_par_iter().map(check).collect()
+            };
+            let checked = match context.workers.run(check).await {
+                Ok(checked) => checked,
+                Err(_) => ids.iter().map(|_| Err("")).collect(),
+            };
+            let verdicts = submit(&context, ids, checked).await;
+            // Nobody there: the node stops.
+            let _ = context.events.send(HubEvent::TxsJudged { peer, verdicts }).await;
+        });
+    }
+
+    fn txs_judged(&mut self, peer: PeerId, verdicts: Vec<(TxId, TxVerdict, &'static str)>) {
+        let mut guilty = None;
+        for (id, verdict, rule) in verdicts {
+            guilty = guilty.or((verdict == TxVerdict::Guilty).then_some(rule));
+            let now = self.mono_ms();
+            let actions = self.relay.judged(now, &Reader(&self.context.chain), peer, id, verdict);
+            self.relayed(actions);
+        }
+        if let Some(rule) = guilty {
+            self.misbehaved(peer, rule);
+            self.drop_peer(peer, rule, format!("it relays a transaction that breaks the rule {rule}"));
+        }
+    }
+
+    fn tell_addresses(&mut self, peer: PeerId, request: u32) {
+        let Some(ip) = self.members.get(peer).map(|member| member.address.ip().to_canonical()) else { return };
+        // Once a connection, or the whole book could be had bit by bit.
+        let addresses = match self.members.told_addresses(peer) {
+            true => Vec::new(),
+            false => self.book.sample(self.moment(), book::is_local(&ip)),
+        };
+        // No more are sampled than a message holds.
+        let Some(addresses) = List::new(addresses.into_iter().map(NodeAddress::from).collect()) else { return };
+        let frame = Frame::of(request, &Addresses { addresses });
+        if frame.is_ok_and(|frame| self.members.send(peer, frame, 0).is_err()) {
+            self.drop_peer(peer, "not_reading", "it does not take what it is told".into());
+        }
+    }
+
+    /// A connection whose handshake is done: a peer, unless there is a reason against it.
+    fn arrived(&mut self, arrival: Arrival) {
+        self.may_dial = true;
+        let now = self.moment();
+        let Arrival { link, address, is_outbound, place } = arrival;
+        let hello = link.peer().clone();
+        let ip = address.ip().to_canonical();
+        if self.book.is_banned(now, &ip) {
+            if is_outbound {
+                self.book.failed(now, address);
+            }
+            return self.refuse(link, place, ("banned", "this address is banned here"));
+        }
+        let of_node = (hello.nonce, &ip, is_outbound);
+        match self.members.meet(of_node, self.identity.nonce, now.mono_ms) {
+            Meeting::New => {}
+            Meeting::Replaces(older) => self.drop_peer(older, "duplicate", DUPLICATE.into()),
+            Meeting::Second(kept) => {
+                if is_outbound {
+                    // It is connected already: no more dialling.
+                    self.members.listens_at(kept, address);
+                    self.book.closed(now, address, 0);
+                }
+                return self.refuse(link, place, ("duplicate", DUPLICATE));
+            }
+        }
+        let listens = match (is_outbound, hello.port) {
+            (true, _) => Some(address),
+            (false, 0) => None,
+            (false, port) => Some(SocketAddr::new(ip, port)),
+        };
+        let peer = self.members.next_id();
+        if is_outbound {
+            self.book.succeeded(now, address);
+        } else if let Some(listens) = listens {
+            self.book.heard(now, (peer, ip), &[listens]);
+        }
+        if self.book.take_dirty() {
+            self.saver.request();
+        }
+        let session = Session::start(&self.runtime, peer, link, place, &self.context);
+        let member = Member {
+            session,
+            address,
+            listens,
+            is_outbound,
+            nonce: hello.nonce,
+            agent: hello.agent.to_string(),
+            since: now,
+            shown_with: self.saver.last(),
+            was_told_addresses: false,
+        };
+        self.members.insert(peer, member);
+        tracing::info!(%address, is_outbound, agent = hello.agent.as_str(), height = hello.height, "peer connected");
+        self.relay.peer_up(peer);
+        // One that was named by hand is not given up for lagging.
+        let is_replaceable = is_outbound && !self.book.is_manual(&address);
+        let (height, tip) = (hello.height, hello.tip);
+        self.sync(Event::PeerUp { peer, height, tip, is_outbound: is_replaceable });
+        if is_outbound && self.discover {
+            let asked = Frame::of(1, &GetAddresses {});
+            // The first message of all has room.
+            let _ = asked.map(|frame| self.members.send(peer, frame, 1));
+        }
+    }
+
+    fn refuse(&self, link: Link<TcpStream>, place: Box<dyn Send>, (code, reason): (&'static str, &'static str)) {
+        tracing::debug!(agent = link.peer().agent.as_str(), code, "a connection to a node was refused");
+        self.runtime.spawn(async move {
+            let _place = place;
+            link.bye(code, reason).await;
+        });
+    }
+
+    fn ended(&mut self, peer: PeerId, end: &End) {
+        if !self.members.contains(peer) {
+            return;
+        }
+        if end.is_misbehaviour() {
+            self.misbehaved(peer, end.name());
+        }
+        self.forget(peer, end.name(), &end.to_string());
+        self.sync(Event::PeerDown { peer });
+    }
+
+    /// Hangs up on a peer that sync does not know to be gone yet.
+    fn drop_peer(&mut self, peer: PeerId, code: &'static str, reason: String) {
+        if self.members.contains(peer) {
+            self.part(peer, code, reason);
+            self.sync(Event::PeerDown { peer });
+        }
+    }
+
+    /// Hangs up on a peer after a last word.
+    fn part(&mut self, peer: PeerId, code: &'static str, reason: String) {
+        if let Some(member) = self.forget(peer, code, &reason) {
+            member.session.hang_up(code, reason);
+        }
+    }
+
+    /// Forgets a peer everywhere but in sync.
+    fn forget(&mut self, peer: PeerId, code: &str, reason: &str) -> Option<Member> {
+        let member = self.members.remove(peer)?;
+        (self.may_dial, self.is_changed) = (true, true);
+        tracing::info!(address = %member.address, code, reason, "peer gone");
+        self.relay.peer_down(peer);
+        self.book.peer_gone(peer);
+        if member.is_outbound {
+            let now = self.moment();
+            let lasted = now.mono_ms.saturating_sub(member.since.mono_ms);
+            self.book.closed(now, member.address, lasted);
+        }
+        Some(member)
+    }
+
+    /// Notes what a peer did that no honest one does.
+    fn misbehaved(&mut self, peer: PeerId, code: &str) {
+        // Slow is not hostile.
+        const SLOW: [&str; 4] = ["stalled", "headers_timeout", "tip_lag", "unconnected_headers"];
+        if let Some(member) = self.members.get(peer).filter(|_| !SLOW.contains(&code)) {
+            let (address, is_outbound) = (member.address, member.is_outbound);
+            self.book.misbehaved(self.moment(), &address, is_outbound, code);
+        }
+    }
+
+    fn dial(&mut self) {
+        for address in self.book.next_dials(self.moment(), &self.members.connected()) {
+            let (events, stopping) = (self.context.events.clone(), self.context.stopping.clone());
+            let hello = self.identity.hello();
+            self.runtime.spawn(async move {
+                let dialled = tokio::select! {
+                    () = stopping.cancelled() => return,
+                    dialled = dial(address, hello) => dialled,
+                };
+                let event = match dialled {
+                    Ok(link) => {
+                        HubEvent::Arrived(Arrival { link, address, is_outbound: true, place: Box::new(()) })
+                    }
+                    Err(error) => HubEvent::NotReached {
+                        address,
+                        is_own: matches!(error, LinkError::OwnConnection),
+                        reason: error.to_string(),
+                    },
+                };
+                // Nobody there: the node stops.
+                let _ = events.send(event).await;
+            });
+        }
+    }
+
+    fn order(&mut self, order: Order, reply: oneshot::Sender<Result<bool, PeersError>>) {
+        (self.may_dial, self.is_changed) = (true, true);
+        let done = match order {
+            Order::Add(address) => self.book.add_manual(address, true),
+            Order::Remove(address) => {
+                for peer in self.members.at(&address) {
+                    self.drop_peer(peer, "removed", "the operator hung up".into());
+                }
+                Ok(self.book.remove(&address))
+            }
+            Order::Ban(ip) => self.book.ban(ip).inspect(|_| {
+                for peer in self.members.of(&ip.to_canonical()) {
+                    self.drop_peer(peer, "banned", "the operator banned it".into());
+                }
+            }),
+            Order::Unban(ip) => Ok(self.book.unban(&ip)),
+        };
+        let done = done.map_err(|error| PeersError::Refused { code: error.name(), message: error.to_string() });
+        if self.book.take_dirty() {
+            self.saver.request();
+        }
+        self.saver.answer_when_saved(reply, done);
+    }
+
+    /// Has the book written.
+    fn save(&self, bytes: Vec<u8>) {
+        let (chain, events) = (self.context.chain.clone(), self.context.events.clone());
+        self.runtime.spawn(async move {
+            let saved = chain.save_peers(bytes).await;
+            let _ = events.send(HubEvent::Saved(saved)).await;
+        });
+    }
+
+    /// Shows how things are. A peer is shown when what has to be kept of it is on disk.
+    fn show(&mut self, now: u64) {
+        (self.shows_at, self.is_changed) = (now + PEERS_SHOW_MS, false);
+        let moment = self.moment();
+        let sync = self.sync.status();
+        let info = |(id, member): (PeerId, &Member)| PeerInfo {
+            id,
+            address: member.address,
+            is_outbound: member.is_outbound,
+            is_manual: member.listens.is_some_and(|address| self.book.is_manual(&address)),
+            agent: member.agent.clone(),
+            height: sync.peers.get(&id).copied().unwrap_or(0),
+            since: member.since.unix_ms,
+            ping_ms: member.session.counters.ping_ms(),
+            bytes_in: member.session.counters.bytes_in.load(Ordering::Relaxed),
+            bytes_out: member.session.counters.bytes_out.load(Ordering::Relaxed),
+        };
+        let done = self.saver.done();
+        let peers = self.members.iter().filter(|(_, member)| member.shown_with <= done).map(info).collect();
+        self.context.chain.shared.set_catching_up(self.sync.is_catching_up());
+        let status = PeersStatus {
+            peers,
+            manual: self.book.manual(),
+            known: self.book.known(),
+            bans: self.book.bans(moment),
+            sync,
+        };
+        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(status);
+    }
+}
+
+async fn dial(
+    address: SocketAddr,
+    hello: steelyard_core::wire::Hello,
+) -> Result<Link<TcpStream>, LinkError> {
+    let within = Duration::from_millis(PEERS_DIAL_MS);
+    let stream = timeout(within, TcpStream::connect(address)).await;
+    let stream = stream.map_err(|_| LinkError::HandshakeTimeout)??;
+    // Each message is one write, and no later one is worth waiting for.
+    let _ = stream.set_nodelay(true);
+    Link::dial(stream, hello, peer_bytes_max, LINK_TIMES).await
+}
+
+/// Brings those that passed their checks to the chain thread.
+async fn submit(
+    context: &Context,
+    ids: Vec<TxId>,
+    checked: Vec<Result<CheckedTx, &'static str>>,
+) -> Vec<(TxId, TxVerdict, &'static str)> {
+    let mut good = Vec::new();
+    let refused: Vec<Option<&'static str>> = checked
+        .into_iter()
+        .map(|checked| match checked {
+            Ok(tx) => {
+                good.push(tx);
+                None
+            }
+            Err(rule) => Some(rule),
+        })
+        .collect();
+    let admitted = if good.is_empty() { Ok(Vec::new()) } else { context.chain.submit_txs(good).await };
+    let mut admitted = admitted.map(Vec::into_iter);
+    let mut verdict = |refused: Option<&'static str>| match (refused, &mut admitted) {
+        // Not looked at.
+        (Some(""), _) => (TxVerdict::Busy, ""),
+        (Some(rule), _) => (TxVerdict::Guilty, rule),
+        (None, Err(ChainError::Busy | ChainError::Stopping)) => (TxVerdict::Busy, ""),
+        (None, Ok(verdicts)) => match verdicts.next() {
+            Some(Ok(_)) => (TxVerdict::Taken, ""),
+            Some(Err(error)) => (TxVerdict::Refused, PoolError::name(&error)),
+            None => (TxVerdict::Busy, ""),
+        },
+    };
+    ids.into_iter().zip(refused).map(|(id, refused)| {
+        let (verdict, rule) = verdict(refused);
+        (id, verdict, rule)
+    }).collect()
+}

@@ -142,11 +142,22 @@ impl Node {
         };
         others.extend(threads);
         let shutdown = CancellationToken::new();
-        let kept = chain.store.peers()?;
-        let peers = PeersConfig { connect: config.connect.clone(), discover: config.discover, port: p2p.port() };
+        // Addresses can be had again; the chain does not depend on them.
+        let kept = chain.store.peers().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the addresses of peers in the store are not used");
+            None
+        });
+        let peers =
+            PeersConfig { connect: config.connect.clone(), discover: config.discover, port: p2p.port() };
         let started_peers = peers::start(&chain, &peers, kept, ticks.clone(), shutdown.clone())?;
         others.extend(started_peers.threads);
-        let state = ApiState { chain: chain.clone(), miner: status, peers: started_peers.peers.clone(), token: token.into(), bound: api };
+        let state = ApiState {
+            chain: chain.clone(),
+            miner: status,
+            peers: started_peers.peers.clone(),
+            token: token.into(),
+            bound: api,
+        };
         let net = net::serve(p2p_listener, chain.clone(), started_peers.entrance, ticks, shutdown.clone());
         let servers = (tokio::spawn(api::serve(api_listener, state, shutdown.clone())), tokio::spawn(net));
         let ready = describe(&config, &chain, (api, p2p), token_file);

@@ -163,7 +163,8 @@ impl Submission {
     pub fn wait(self) -> BlockVerdicts {
         let count = self.count;
         let stopping = || vec![Err(ChainError::Stopping.into()); count];
-        let verdicts = self.committed.map(|committed| committed.blocking_recv().unwrap_or_else(|_| stopping()));
+        let verdicts =
+            self.committed.map(|committed| committed.blocking_recv().unwrap_or_else(|_| stopping()));
         let mut verdicts = verdicts.unwrap_or_default();
         // Of those that a block before it kept from being judged nothing is said.
         if verdicts.iter().all(Result::is_ok) {

@@ -3,7 +3,7 @@
 //! so that who did not hear the first answer may ask again. Must not know what makes a transaction
 //! valid.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use steelyard_core::consensus::error::TxRule;
 use steelyard_core::consensus::transaction::{CheckedTx, shape};
@@ -55,17 +55,17 @@ pub async fn submit<E: From<PoolError>>(
     let verdicts = if txs.is_empty() { Vec::new() } else { chain.submit_txs(txs).await? };
     let submitted = ids.iter().filter_map(|id| id.as_ref().ok().copied());
     let in_doubt = submitted.zip(&verdicts).filter(|(_, verdict)| may_be_confirmed(verdict));
-    let confirmed = confirmed(chain, workers, in_doubt.map(|(id, _)| id).collect()).await?;
+    let taken = taken(chain, workers, in_doubt.map(|(id, _)| id).collect()).await?;
     let mut verdicts = verdicts.into_iter();
     let answer = |id: Result<TxId, E>| {
         let id = match id {
             Ok(id) => id,
             Err(refused) => return Ok(Err(refused)),
         };
-        let is_confirmed = confirmed.contains(&id);
-        Ok(match verdicts.next().ok_or(LookupError::Ended)? {
-            Err(refused) if !is_confirmed => Err(refused.into()),
-            _ => Ok(Taken { id, is_confirmed }),
+        Ok(match (verdicts.next().ok_or(LookupError::Ended)?, taken.get(&id)) {
+            (Err(_), Some(is_confirmed)) => Ok(Taken { id, is_confirmed: *is_confirmed }),
+            (Err(refused), None) => Err(refused.into()),
+            (Ok(_), _) => Ok(Taken { id, is_confirmed: false }),
         })
     };
     ids.into_iter().map(answer).collect()
@@ -76,20 +76,64 @@ fn may_be_confirmed<T>(verdict: &Result<T, PoolError>) -> bool {
     matches!(verdict, Err(PoolError::Rule(TxRule::NonceUsed { .. } | TxRule::Expired { .. })))
 }
 
-/// Those of the transactions that the active chain has.
-async fn confirmed(chain: &Chain, workers: &Workers, ids: Vec<TxId>) -> Result<HashSet<TxId>, LookupError> {
+/// Those of the transactions that the node has, and whether a block of the active chain has them: one
+/// that was in a block a moment ago may be pending again.
+async fn taken(chain: &Chain, workers: &Workers, ids: Vec<TxId>) -> Result<HashMap<TxId, bool>, LookupError> {
     if ids.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(HashMap::new());
     }
     indexed(&chain.shared).await?;
     let chain = chain.clone();
     let located = workers.run(move || {
-        let candidates = Candidates::of(&chain.shared.read(), &ids);
-        let mut confirmed = HashSet::new();
+        let (mut taken, candidates) = {
+            // Pool and index at one moment: a transaction moves from one to the other.
+            let view = chain.shared.read();
+            let pending = ids.iter().filter(|id| view.pending(id).is_some()).map(|id| (*id, false));
+            (pending.collect::<HashMap<_, _>>(), Candidates::of(&view, &ids))
+        };
         locate(&chain, candidates, |id, _, _, _| {
-            confirmed.insert(id);
+            taken.entry(id).or_insert(true);
         })?;
-        Ok(confirmed)
+        Ok(taken)
     });
     located.await?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use crate::chain::load;
+    use crate::chain::tests::maker::{Maker, params};
+    use crate::store::Store;
+
+    /// Between the refusal for a used nonce and this look a reorganisation may return a transaction:
+    /// it is neither refused then nor confirmed.
+    #[test]
+    fn what_was_in_a_block_a_moment_ago_is_pending_and_not_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("chain"), &params().network_id()).unwrap();
+        let loaded = load::load(params(), &store).unwrap();
+        let (chain, writer) = Chain::start(loaded, Arc::new(store)).unwrap();
+        let mut maker = Maker::new(params());
+        let workers = Workers::new(1, Duration::from_secs(60));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let look = |ids: &[TxId]| runtime.block_on(taken(&chain, &workers, ids.to_vec())).unwrap();
+        let (paid, unknown) = (maker.pay(0, 0, 9, 5), maker.pay(1, 0, 9, 5).id());
+        let ids = [paid.id(), unknown];
+        let blocks = maker.extend(maker.genesis, 2);
+        let held = maker.make(maker.genesis, std::slice::from_ref(&paid));
+        let give = |id, maker: &Maker| chain.submit_block(maker.block(id), u64::MAX).unwrap();
+        give(held, &maker);
+        assert_eq!(look(&ids), HashMap::from([(paid.id(), true)]));
+        for id in blocks {
+            give(id, &maker);
+        }
+        assert_eq!(chain.shared.read().tip().header.height, 2);
+        assert_eq!(look(&ids), HashMap::from([(paid.id(), false)]));
+        chain.stop();
+        writer.join().unwrap().unwrap();
+    }
 }

@@ -38,8 +38,8 @@ use self::places::{Place, Places};
 use self::requests::Desk;
 use crate::chain::Chain;
 use crate::chain::view::Ticks;
-use crate::peers::Entrance;
 use crate::limits::{NET_CONNECTIONS_MAX, NET_CONNECTIONS_PER_IP_MAX};
+use crate::peers::Entrance;
 
 /// Pause after the machine refused a connection, most likely for want of files.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);

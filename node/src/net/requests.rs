@@ -10,9 +10,9 @@ use steelyard_core::wire::{
     Failure, GetPending, GetState, GetStatus, GetTip, Message, Ping, Pong, Statuses, Submit, Verdict,
     Verdicts,
 };
+use steelyard_runtime::failpoint;
 use steelyard_runtime::frame::Frame;
 use steelyard_runtime::link::{LinkError, read};
-use steelyard_runtime::failpoint;
 
 use super::light;
 use crate::chain::Chain;

@@ -97,7 +97,7 @@ fn known(entry: &Entry) -> Known {
 
 /// Heights of a locator: the tip's and those just before it, then at doubling distances, genesis last.
 fn heights(tip: u64) -> impl Iterator<Item = u64> {
-    let dense = (0..LOCATOR_DENSE).map(|back| Some(back));
+    let dense = (0..LOCATOR_DENSE).map(Some);
     let sparse = (0..u64::BITS).map(|power| 1u64.checked_shl(power)?.checked_add(LOCATOR_DENSE - 1));
     let back = dense.chain(sparse).map_while(move |back| back.filter(|back| *back < tip));
     back.map(move |back| tip - back).take(LOCATOR_MAX - 1).chain([0])

@@ -5,7 +5,7 @@
 mod members;
 mod saver;
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
@@ -30,7 +30,7 @@ use self::saver::Saver;
 use super::book::{self, Book, Moment};
 use super::chain::Reader;
 use super::relay::{Relay, RelayAction, TxMessage, TxVerdict};
-use super::session::{Context, End, Session};
+use super::session::{Context, End, Session, Weight};
 use super::{Arrival, Command, HubEvent, Identity, Order, PeerInfo, PeersError, PeersStatus, Said, serve};
 use crate::chain::check::UncheckedBlock;
 use crate::chain::error::ChainError;
@@ -75,6 +75,10 @@ pub(super) struct Hub {
     /// What monotonic times are counted from.
     epoch: Instant,
     seen: Ticks,
+    /// Events for sync that wait for those that come with them, with what they weigh.
+    batch: Vec<(Event, Option<Weight>)>,
+    /// Addresses on the way to a connection that is still wanted.
+    dialled: BTreeSet<SocketAddr>,
     /// Whether there may be somebody to dial.
     may_dial: bool,
     /// When the status is shown again, and whether it may have changed since it was.
@@ -107,6 +111,8 @@ impl Hub {
             saver: Saver::default(),
             epoch: clock::start(),
             seen,
+            batch: Vec::new(),
+            dialled: BTreeSet::new(),
             may_dial: true,
             shows_at: 0,
             is_changed: true,
@@ -136,6 +142,7 @@ impl Hub {
                         let Ok(event) = inputs.events.try_recv() else { break };
                         self.event(event);
                     }
+                    self.flush();
                 }
                 () = sleep_until(wake.into()) => {}
             }
@@ -188,9 +195,10 @@ impl Hub {
     fn event(&mut self, event: HubEvent) {
         self.is_changed = true;
         match event {
-            HubEvent::Arrived(arrival) => self.arrived(arrival),
+            HubEvent::Arrived(arrival) => self.arrived(*arrival),
             HubEvent::NotReached { address, reason, is_own } => {
                 tracing::debug!(%address, reason, "a node was not reached");
+                self.dialled.remove(&address);
                 if is_own {
                     self.book.set_own(address);
                 } else {
@@ -199,17 +207,11 @@ impl Hub {
                 self.may_dial = true;
             }
             HubEvent::Ended { peer, end } => self.ended(peer, &end),
-            HubEvent::Said { peer, request, said, weight } => {
-                if self.members.contains(peer) {
-                    self.said(peer, request, said);
-                }
-                drop(weight);
-            }
+            HubEvent::Said { peer, request, said, weight } => self.said((peer, request), said, weight),
             HubEvent::Served { peer, ids } => self.relay.served(peer, &ids),
             HubEvent::Judged(verdicts) => {
-                for (id, verdict) in verdicts {
-                    self.sync(Event::Judged { id, verdict });
-                }
+                let judged = |(id, verdict)| (Event::Judged { id, verdict }, None);
+                self.batch.extend(verdicts.into_iter().map(judged));
             }
             HubEvent::TxsJudged { peer, verdicts } => self.txs_judged(peer, verdicts),
             HubEvent::Saved(saved) => self.saver.saved(&saved, self.mono_ms()),
@@ -228,9 +230,16 @@ impl Hub {
         self.seen = ticks;
     }
 
-    fn said(&mut self, peer: PeerId, request: u32, said: Said) {
+    /// What a peer said; what it weighs is given back when it was taken.
+    fn said(&mut self, (peer, request): (PeerId, u32), said: Said, weight: Weight) {
+        if !self.members.contains(peer) {
+            return;
+        }
         match said {
-            Said::Blocks(message) => self.sync(Event::Message { peer, request, message }),
+            // Sync takes together what comes together.
+            Said::Blocks(message) => {
+                self.batch.push((Event::Message { peer, request, message }, Some(weight)));
+            }
             Said::TxIds(got) => {
                 let reader = Reader(&self.context.chain);
                 let now = self.mono_ms();
@@ -258,18 +267,25 @@ impl Hub {
         }
     }
 
-    /// Has sync take an event, and does what it says, as long as that has consequences.
+    /// Has sync take an event after those that wait.
     fn sync(&mut self, event: Event) {
-        let mut events = VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
+        self.batch.push((event, None));
+        self.flush();
+    }
+
+    /// Has sync take the events that wait, and does what it says, as long as that has consequences.
+    fn flush(&mut self) {
+        let (mut events, _weights): (Vec<Event>, Vec<Option<Weight>>) =
+            std::mem::take(&mut self.batch).into_iter().unzip();
+        while !events.is_empty() {
             let now = Now { unix_ms: clock::now_ms(), mono_ms: self.mono_ms() };
-            let actions = self.sync.handle(now, &Reader(&self.context.chain), event);
+            let actions = self.sync.handle_all(now, &Reader(&self.context.chain), events.drain(..));
             for action in actions {
                 match action {
                     Action::Send { peer, request, message } => {
                         if self.send_blocks(peer, request, &message).is_err() {
                             self.part(peer, "not_reading", "it does not take what it is told".into());
-                            events.push_back(Event::PeerDown { peer });
+                            events.push(Event::PeerDown { peer });
                         }
                     }
                     // No more are submitted at a time than the queue holds.
@@ -356,14 +372,18 @@ impl Hub {
     }
 
     fn tell_addresses(&mut self, peer: PeerId, request: u32) {
-        let Some(ip) = self.members.get(peer).map(|member| member.address.ip().to_canonical()) else { return };
+        let Some(ip) = self.members.get(peer).map(|member| member.address.ip().to_canonical()) else {
+            return;
+        };
         // Once a connection, or the whole book could be had bit by bit.
         let addresses = match self.members.told_addresses(peer) {
             true => Vec::new(),
             false => self.book.sample(self.moment(), book::is_local(&ip)),
         };
         // No more are sampled than a message holds.
-        let Some(addresses) = List::new(addresses.into_iter().map(NodeAddress::from).collect()) else { return };
+        let Some(addresses) = List::new(addresses.into_iter().map(NodeAddress::from).collect()) else {
+            return;
+        };
         let frame = Frame::of(request, &Addresses { addresses });
         if frame.is_ok_and(|frame| self.members.send(peer, frame, 0).is_err()) {
             self.drop_peer(peer, "not_reading", "it does not take what it is told".into());
@@ -377,6 +397,10 @@ impl Hub {
         let Arrival { link, address, is_outbound, place } = arrival;
         let hello = link.peer().clone();
         let ip = address.ip().to_canonical();
+        if is_outbound && !self.dialled.remove(&address) {
+            self.book.failed(now, address);
+            return self.refuse(link, place, ("removed", "this address is not wanted any more"));
+        }
         if self.book.is_banned(now, &ip) {
             if is_outbound {
                 self.book.failed(now, address);
@@ -436,7 +460,12 @@ impl Hub {
         }
     }
 
-    fn refuse(&self, link: Link<TcpStream>, place: Box<dyn Send>, (code, reason): (&'static str, &'static str)) {
+    fn refuse(
+        &self,
+        link: Link<TcpStream>,
+        place: Box<dyn Send>,
+        (code, reason): (&'static str, &'static str),
+    ) {
         tracing::debug!(agent = link.peer().agent.as_str(), code, "a connection to a node was refused");
         self.runtime.spawn(async move {
             let _place = place;
@@ -497,6 +526,7 @@ impl Hub {
 
     fn dial(&mut self) {
         for address in self.book.next_dials(self.moment(), &self.members.connected()) {
+            self.dialled.insert(address);
             let (events, stopping) = (self.context.events.clone(), self.context.stopping.clone());
             let hello = self.identity.hello();
             self.runtime.spawn(async move {
@@ -505,14 +535,15 @@ impl Hub {
                     dialled = dial(address, hello) => dialled,
                 };
                 let event = match dialled {
-                    Ok(link) => {
-                        HubEvent::Arrived(Arrival { link, address, is_outbound: true, place: Box::new(()) })
-                    }
-                    Err(error) => HubEvent::NotReached {
+                    Ok(link) => HubEvent::Arrived(Box::new(Arrival {
+                        link,
                         address,
-                        is_own: matches!(error, LinkError::OwnConnection),
-                        reason: error.to_string(),
-                    },
+                        is_outbound: true,
+                        place: Box::new(()),
+                    })),
+                    Err(error) => {
+                        HubEvent::NotReached { address, is_own: is_own(&error), reason: error.to_string() }
+                    }
                 };
                 // Nobody there: the node stops.
                 let _ = events.send(event).await;
@@ -528,6 +559,7 @@ impl Hub {
                 for peer in self.members.at(&address) {
                     self.drop_peer(peer, "removed", "the operator hung up".into());
                 }
+                self.dialled.remove(&address);
                 Ok(self.book.remove(&address))
             }
             Order::Ban(ip) => self.book.ban(ip).inspect(|_| {
@@ -537,7 +569,8 @@ impl Hub {
             }),
             Order::Unban(ip) => Ok(self.book.unban(&ip)),
         };
-        let done = done.map_err(|error| PeersError::Refused { code: error.name(), message: error.to_string() });
+        let done =
+            done.map_err(|error| PeersError::Refused { code: error.name(), message: error.to_string() });
         if self.book.take_dirty() {
             self.saver.request();
         }
@@ -584,10 +617,16 @@ impl Hub {
     }
 }
 
-async fn dial(
-    address: SocketAddr,
-    hello: steelyard_core::wire::Hello,
-) -> Result<Link<TcpStream>, LinkError> {
+/// Whether the other end of a dialled connection is this node: the end that accepts is the first to
+/// see it. Who says so falsely is not dialled any more.
+fn is_own(error: &LinkError) -> bool {
+    match error {
+        LinkError::Bye(bye) => bye.code.as_str() == LinkError::OwnConnection.name(),
+        error => matches!(error, LinkError::OwnConnection),
+    }
+}
+
+async fn dial(address: SocketAddr, hello: steelyard_core::wire::Hello) -> Result<Link<TcpStream>, LinkError> {
     let within = Duration::from_millis(PEERS_DIAL_MS);
     let stream = timeout(within, TcpStream::connect(address)).await;
     let stream = stream.map_err(|_| LinkError::HandshakeTimeout)??;
@@ -626,8 +665,11 @@ async fn submit(
             None => (TxVerdict::Busy, ""),
         },
     };
-    ids.into_iter().zip(refused).map(|(id, refused)| {
-        let (verdict, rule) = verdict(refused);
-        (id, verdict, rule)
-    }).collect()
+    ids.into_iter()
+        .zip(refused)
+        .map(|(id, refused)| {
+            let (verdict, rule) = verdict(refused);
+            (id, verdict, rule)
+        })
+        .collect()
 }

@@ -27,9 +27,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use steelyard_core::encode::List;
 use steelyard_core::hash::{BlockId, TxId};
-use steelyard_core::wire::txs::TXS_MAX;
 use steelyard_core::wire::{self, Hello, PROTOCOL_VERSION, Role, Text, hello};
 use steelyard_runtime::link::Link;
 use steelyard_runtime::version;
@@ -170,15 +168,15 @@ impl Said {
 /// What happened, for the peers' thread.
 enum HubEvent {
     /// A handshake is done.
-    Arrived(Arrival),
+    Arrived(Box<Arrival>),
     /// An address that was dialled did not become a connection; the other end may be this node.
     NotReached { address: SocketAddr, reason: String, is_own: bool },
     /// A session is over.
     Ended { peer: PeerId, end: End },
     /// A peer said something.
     Said { peer: PeerId, request: u32, said: Said, weight: Weight },
-    /// A peer was sent those of these transactions that are pending.
-    Served { peer: PeerId, ids: List<TxId, TXS_MAX> },
+    /// A peer was sent these transactions.
+    Served { peer: PeerId, ids: Vec<TxId> },
     /// The chain's word on submitted blocks, one each up to the first that fails.
     Judged(Vec<(BlockId, Result<Accepted, BlockError>)>),
     /// What became of transactions of a peer, with the rule that it should not have broken.
@@ -227,7 +225,7 @@ impl Entrance {
     /// Hands over a connection that another node has opened and greeted on. `place` is kept as long
     /// as it lasts.
     pub async fn arrived(&self, link: Link<TcpStream>, address: SocketAddr, place: Box<dyn Send>) {
-        let arrival = Arrival { link, address, is_outbound: false, place };
+        let arrival = Box::new(Arrival { link, address, is_outbound: false, place });
         // Nobody there: the node stops, and the connection closes.
         let _ = self.events.send(HubEvent::Arrived(arrival)).await;
     }

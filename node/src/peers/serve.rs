@@ -2,9 +2,8 @@
 //! Must not know what this node itself wants.
 
 use steelyard_core::encode::List;
-use steelyard_core::wire::{
-    GetBodies, GetHeaders, GetTxs, Message, Txs,
-};
+use steelyard_core::hash::TxId;
+use steelyard_core::wire::{GetBodies, GetHeaders, GetTxs, Message, Txs};
 use steelyard_runtime::frame::Frame;
 use steelyard_runtime::link::{LinkError, read};
 
@@ -46,13 +45,14 @@ pub(super) fn blocks(chain: &Chain, number: u32, asked: &PeerRequest) -> Vec<Fra
     frames
 }
 
-/// The pending transactions that were asked for, as far as they are pending.
-pub(super) fn txs(chain: &Chain, asked: &GetTxs) -> Txs {
+/// The pending transactions that were asked for, as far as they are pending, and their ids.
+pub(super) fn txs(chain: &Chain, asked: &GetTxs) -> (Txs, Vec<TxId>) {
     let view = chain.shared.read();
-    let entries = asked.ids.iter().filter_map(|id| view.pending(id));
-    let txs = entries.filter_map(|entry| List::new(entry.tx.bytes().to_vec())).collect();
+    let entries: Vec<_> = asked.ids.iter().filter_map(|id| view.pending(id)).collect();
+    let txs = entries.iter().filter_map(|entry| List::new(entry.tx.bytes().to_vec())).collect();
     // As many as were asked for at most, which a message holds.
-    Txs { txs: List::new(txs).unwrap_or_default() }
+    let txs = Txs { txs: List::new(txs).unwrap_or_default() };
+    (txs, entries.iter().map(|entry| entry.tx.id()).collect())
 }
 
 /// The frame of what nodes say about blocks; nothing for what would be longer than its kind may be.

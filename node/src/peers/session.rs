@@ -149,8 +149,7 @@ impl Session {
         place: Box<dyn Send>,
         context: &Context,
     ) -> Self {
-        let counters =
-            Counters { bytes_in: 0.into(), bytes_out: 0.into(), ping_ms: AtomicU64::new(NO_PING) };
+        let counters = Counters { bytes_in: 0.into(), bytes_out: 0.into(), ping_ms: AtomicU64::new(NO_PING) };
         let (counters, ledger) = (Arc::new(counters), Arc::new(Ledger::default()));
         let (sends, own) = mpsc::channel(PEERS_SENDS_MAX);
         let (farewell, told) = oneshot::channel();
@@ -296,8 +295,12 @@ impl Tasks {
         let (Ok(own), Ok(all)) = (weight(own_weights).await, weight(&self.context.weights).await) else {
             return Err(End::Closed);
         };
-        let event =
-            HubEvent::Said { peer: self.peer, request: frame.request, said, weight: Weight { _own: own, _all: all } };
+        let event = HubEvent::Said {
+            peer: self.peer,
+            request: frame.request,
+            said,
+            weight: Weight { _own: own, _all: all },
+        };
         self.context.events.send(event).await.map_err(|_| End::Closed)
     }
 
@@ -331,8 +334,8 @@ impl Tasks {
                     }
                 }
                 Request::Txs(request) => {
-                    let txs = serve::txs(&self.context.chain, &request);
-                    let event = HubEvent::Served { peer: self.peer, ids: request.ids };
+                    let (txs, ids) = serve::txs(&self.context.chain, &request);
+                    let event = HubEvent::Served { peer: self.peer, ids };
                     if self.context.events.send(event).await.is_err() {
                         return End::Closed;
                     }
@@ -347,19 +350,12 @@ impl Tasks {
     }
 
     /// Writes what this node says of its own accord, then answers, and pings in silence.
-    async fn write(
-        &self,
-        writer: &mut LinkWriter<TcpStream>,
-        mut queues: Queues,
-        pinged: &AtomicU64,
-    ) -> End {
+    async fn write(&self, writer: &mut LinkWriter<TcpStream>, mut queues: Queues, pinged: &AtomicU64) -> End {
         loop {
             let mut frames = tokio::select! {
                 biased;
-                frame = queues.own.recv() => match frame {
-                    Some(frame) => vec![frame],
-                    None => return End::Closed,
-                },
+                // None when the thread has let go: its last word is on the way.
+                Some(frame) = queues.own.recv() => vec![frame],
                 Some(frames) = queues.pongs.recv() => frames,
                 Some(frames) = queues.answers.recv() => frames,
                 () = sleep(Duration::from_millis(PEERS_PING_MS)) => {

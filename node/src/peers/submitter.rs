@@ -9,8 +9,8 @@ use steelyard_runtime::clock;
 use tokio::sync::mpsc;
 
 use super::{HubEvent, SUBMITTER_THREAD};
-use crate::chain::{Chain, Submission};
 use crate::chain::check::UncheckedBlock;
+use crate::chain::{Chain, Submission};
 use crate::limits::SYNC_SUBMISSIONS_MAX;
 
 /// Starts the thread. It ends when the sender of blocks is dropped, or nobody wants its word.

@@ -347,7 +347,8 @@ mod tests {
         let dir = folder.path().join("chain");
         let store = Store::open(&dir, &NETWORK).unwrap();
         let mut batch = Batch::new();
-        for (a, chunk) in [0, u64::MAX].into_iter().flat_map(|a| (0..SENTINELS).map(move |chunk| (a, chunk))) {
+        for (a, chunk) in [0, u64::MAX].into_iter().flat_map(|a| (0..SENTINELS).map(move |chunk| (a, chunk)))
+        {
             batch.remove(key(Space::Peers, a, chunk));
         }
         store.door().commit(batch).unwrap();

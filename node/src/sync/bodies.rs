@@ -230,10 +230,11 @@ impl Sync {
             for id in rest.iter().skip_while(|other| **other != id) {
                 self.tree.set_body(id, BodyState::Wanted);
             }
-            if let Err(error) = verdict
-                && (error.is_verdict() || matches!(error, BlockError::KnownInvalid { .. }))
-            {
-                self.condemn(turn, id, error.name());
+            match verdict {
+                // The rule that was broken, by it or by a block before it.
+                Err(BlockError::KnownInvalid { reason }) => self.condemn(turn, id, &reason),
+                Err(error) if error.is_verdict() => self.condemn(turn, id, error.name()),
+                _ => {}
             }
             return;
         };

@@ -276,10 +276,34 @@ impl Sync {
 
     /// Takes an event and says what to do.
     pub fn handle(&mut self, now: Now, chain: &dyn ChainRead, event: Event) -> Vec<Action> {
+        self.handle_all(now, chain, [event])
+    }
+
+    /// Takes events of one moment, in their order, and says what to do after all of them: what to ask
+    /// next is looked for once.
+    pub fn handle_all(
+        &mut self,
+        now: Now,
+        chain: &dyn ChainRead,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Vec<Action> {
         let turn = &mut Turn { now, chain, out: Vec::new() };
         let tip = chain.tip();
         (self.tip, self.now) = ((tip.header.height, tip.total_work), now);
         self.most_work = self.most_work.max(tip.total_work);
+        for event in events {
+            self.happened(turn, event);
+        }
+        self.retry_held(turn);
+        self.check_deadlines(turn);
+        self.check_standing(turn, &tip.id);
+        self.check_lag(turn, &tip);
+        self.ask_headers(turn);
+        self.ask_bodies(turn);
+        std::mem::take(&mut turn.out)
+    }
+
+    fn happened(&mut self, turn: &mut Turn<'_>, event: Event) {
         match event {
             Event::PeerUp { peer, is_outbound, height, tip } => {
                 self.peer_up(turn, peer, is_outbound, (height, tip));
@@ -292,13 +316,6 @@ impl Sync {
             Event::Judged { id, verdict } => self.judged(turn, id, verdict),
             Event::TipChanged => self.tip_changed(turn),
         }
-        self.retry_held(turn);
-        self.check_deadlines(turn);
-        self.check_standing(turn, &tip.id);
-        self.check_lag(turn, &tip);
-        self.ask_headers(turn);
-        self.ask_bodies(turn);
-        std::mem::take(&mut turn.out)
     }
 
     /// How far sync is, as of the last event.

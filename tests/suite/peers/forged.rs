@@ -120,7 +120,7 @@ fn forgeries(honest: &Chain) -> Vec<Forgery> {
     no_work.header = above_target(no_work.header);
     let coinbase = |body: &mut Body| {
         let mut coinbase = Coinbase::from_bytes(&body.items[0]).unwrap();
-        coinbase.amount += 0;
+        coinbase.amount += 1;
         body.items[0] = coinbase.to_bytes();
     };
     vec![
@@ -249,7 +249,7 @@ fn a_block_of_tomorrow_is_no_reason_to_hang_up_and_does_not_become_the_tip() {
     peer.dial(node.p2p);
     wait_for_height(&node, HONEST);
     let mut ahead = chain.fork_at(FORK).mined_by(&Account::numbered(6));
-    ahead.mine_block_at(clock::now_ms() + 0, &[]);
+    ahead.mine_block_at(clock::now_ms() + 24 * 3_600_000, &[]);
     ahead.mine(ON_TOP);
     let early = ScriptedPeer::start(Holdings::of(&ahead), Behaviour::Honest);
     early.dial(node.p2p);

@@ -50,7 +50,7 @@ fn a_reorganisation_of_1000_blocks_ends_where_a_fresh_sync_does() {
     lighter.pay(&bob, alice.address, 2);
     lighter.mine(1);
     let mut heavier = common.mined_by(&Account::numbered(2));
-    mine_and_pay(&mut heavier, depth - 5, &bob);
+    mine_and_pay(&mut heavier, depth + 2, &bob);
 
     let folder = tempfile::tempdir().unwrap();
     let dir = |name: &str| folder.path().join(name);

@@ -1,6 +1,6 @@
 //! Where other nodes are, from node to node. Must not know whether anybody is there.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use bincode::{Decode, Encode};
 

@@ -57,7 +57,8 @@ struct_codec!(Hello { magic, version, role, network, nonce, port, height, tip, a
 
 impl Message for Hello {
     const KIND: u8 = 1;
-    const BYTES_MAX: usize = 8 + 2 + 1 + HASH_BYTES + 8 + 2 + 8 + HASH_BYTES + (COUNT_BYTES + AGENT_BYTES_MAX);
+    const BYTES_MAX: usize =
+        8 + 2 + 1 + HASH_BYTES + 8 + 2 + 8 + HASH_BYTES + (COUNT_BYTES + AGENT_BYTES_MAX);
 }
 
 /// Why the speaker hangs up.

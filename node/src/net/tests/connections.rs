@@ -6,7 +6,8 @@ use std::time::Duration;
 use steelyard_core::hash::Address;
 use steelyard_core::types::header::Header;
 use steelyard_core::wire::{
-    GetTip, Hello, Notice, PROTOCOL_VERSION, Ping, Pong, Role, Text, Tip, Watch, answer_bytes_max, hello, request_bytes_max,
+    GetTip, Hello, Notice, PROTOCOL_VERSION, Ping, Pong, Role, Text, Tip, Watch, answer_bytes_max, hello,
+    request_bytes_max,
 };
 use steelyard_runtime::link::{Link, LinkError};
 use tokio::io::DuplexStream;

@@ -59,7 +59,6 @@ fn hear(book: &mut Book, now: Moment, source: IpAddr, addresses: &[SocketAddr]) 
 fn keep(book: &mut Book, now: Moment, address: SocketAddr) {
     hear(book, now, LOCAL.1, &[address]);
     assert!(book.entries.contains_key(&address), "{address} is not taken");
-    book.dialling(now, address);
     book.succeeded(now, address);
     book.closed(now, address, BOOK_STEADY_MS + 1);
 }
@@ -597,7 +596,8 @@ fn what_must_be_saved_now_is_said_once() {
     };
     assert!(!meet(&mut book, BOOK_TIMES_MS), "only the time has changed");
     assert!(meet(&mut book, BOOK_TIMES_MS + 1) && !meet(&mut book, BOOK_TIMES_MS + 2));
-    let changes: [(&str, fn(&mut Book) -> bool); 6] = [
+    type Change = fn(&mut Book) -> bool;
+    let changes: [(&str, Change); 6] = [
         ("named", |book| book.add_manual(address("10.0.0.2:2"), true) == Ok(false)),
         ("banned", |book| book.ban(ip("9.9.9.9")) == Ok(true)),
         ("lifted", |book| book.unban(&ip("9.9.9.9"))),
@@ -759,6 +759,11 @@ impl Walk {
             self.book.next_wake(self.now).is_none_or(|at| at > self.now.mono_ms),
             "no wake in vain at once"
         );
+        // Nor is one missing: looking before it finds nobody.
+        let wake = self.book.next_wake(self.now).unwrap_or(self.now.mono_ms + 2 * BOOK_BAN_MS);
+        self.book.dialler.look_again();
+        let before = Moment { mono_ms: wake - 1, ..self.now };
+        assert_eq!(self.book.next_dials(before, &connected), []);
     }
 
     fn end_dial(&mut self) {

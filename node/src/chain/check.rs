@@ -1,15 +1,18 @@
 //! Blocks on their way in: everything that needs no state, on the caller's thread and all cores.
 //! Must not change anything.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
-use steelyard_core::consensus::block::{CheckedBlock, Verdicts, check_block};
-use steelyard_core::consensus::error::RuleError;
+use steelyard_core::consensus::block::{CheckedBlock, Verdicts, check_block, check_block_by};
+use steelyard_core::consensus::error::{RuleError, TxRule};
 use steelyard_core::consensus::header::{CheckedHeader, Drift, Parent, check_header, drift};
-use steelyard_core::consensus::transaction::{CheckedTx, ShapedTx};
-use steelyard_core::hash::BlockId;
+use steelyard_core::consensus::transaction::{CheckedTx, ShapedTx, shape};
+use steelyard_core::hash::{BlockId, FullId};
 use steelyard_core::history::{self, HistoryFrontier, HistoryNode};
 use steelyard_core::types::body::Body;
 use steelyard_core::types::header::Header;
+use steelyard_core::types::transaction::full_id;
 
 use super::error::{BlockError, LoadError};
 use super::index::Entry;
@@ -64,8 +67,7 @@ pub fn check_blocks(shared: &Shared, tail: Option<Tail>, blocks: Vec<UncheckedBl
         }
     }
     let check = |(header, block): (CheckedHeader, UncheckedBlock)| {
-        let verify = |shaped| verify_parallel(shared, shaped);
-        check_block(&shared.params, &shared.network, header, block.body, verify)
+        check_block_by(&shared.params, header, block.body, |items| check_txs(shared, items))
             .map_err(|rule| (header.id, BlockError::from(rule)))
     };
     // Spreading the work costs some 10 us a piece: a piece is several blocks where they are small.
@@ -124,19 +126,36 @@ fn stand_on(shared: &Shared, header: &Header) -> Result<Tail, BlockError> {
     Ok(Tail { header, frontier })
 }
 
-/// Checks signatures on all cores, those of pending transactions not again.
-fn verify_parallel(shared: &Shared, shaped: Vec<ShapedTx>) -> Verdicts {
-    let known: Vec<bool> = {
+/// Checks transactions on all cores, form before signatures; those that are pending in exactly these
+/// bytes passed both before.
+fn check_txs(shared: &Shared, items: &[Vec<u8>]) -> Verdicts {
+    let ids: Vec<FullId> = items.par_iter().with_min_len(PIECE_ITEMS).map(|bytes| full_id(bytes)).collect();
+    let known: Vec<Option<Arc<CheckedTx>>> = {
         let view = shared.read();
-        shaped.iter().map(|tx| view.is_verified(&tx.id(), &tx.full_id())).collect()
+        ids.iter().map(|id| view.verified(id)).collect()
     };
-    let verify = |(tx, known): (ShapedTx, bool)| if known { Ok(tx.known_to_verify()) } else { tx.verify() };
-    let unknown = known.iter().filter(|known| !**known).count();
-    let pairs = shaped.into_par_iter().zip(known);
-    let piece = if unknown == 0 { usize::MAX } else { 1 };
-    let verdicts: Vec<Result<CheckedTx, _>> = pairs.with_min_len(piece).map(verify).collect();
-    // In order: the first that fails is reported, whichever core was first.
-    verdicts.into_iter().enumerate().map(|(place, verdict)| verdict.map_err(|rule| (place, rule))).collect()
+    let shape = |(bytes, known): (&Vec<u8>, Option<Arc<CheckedTx>>)| match known {
+        Some(known) => Ok(Either::Known(known)),
+        None => shape(&shared.network, bytes).map(|shaped| Either::Shaped(Box::new(shaped))),
+    };
+    let pairs = items.par_iter().zip(known).with_min_len(PIECE_ITEMS);
+    let shaped: Vec<Either> = in_order(pairs.map(shape).collect())?;
+    let verify = |tx: Either| match tx {
+        Either::Known(tx) => Ok((*tx).clone()),
+        Either::Shaped(shaped) => shaped.verify(),
+    };
+    in_order(shaped.into_par_iter().map(verify).collect())
+}
+
+/// A transaction on its way through [`check_txs`].
+enum Either {
+    Known(Arc<CheckedTx>),
+    Shaped(Box<ShapedTx>),
+}
+
+/// The first that fails is reported, whichever core was first.
+fn in_order<T>(checked: Vec<Result<T, TxRule>>) -> Result<Vec<T>, (usize, TxRule)> {
+    checked.into_iter().enumerate().map(|(place, checked)| checked.map_err(|rule| (place, rule))).collect()
 }
 
 /// A stored block, whose header and signatures were checked when it was received: only held

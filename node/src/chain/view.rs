@@ -157,6 +157,16 @@ impl View {
         self.pool.select(self.seq, bytes_max)
     }
 
+    /// The pending transaction of exactly the bytes with this id: they passed every check that needs
+    /// no state.
+    #[must_use]
+    pub fn verified(
+        &self,
+        full_id: &FullId,
+    ) -> Option<Arc<steelyard_core::consensus::transaction::CheckedTx>> {
+        self.pool.by_full_id(full_id).map(|entry| Arc::clone(&entry.tx))
+    }
+
     /// Whether exactly these transaction bytes passed their signature check here.
     #[must_use]
     pub fn is_verified(&self, id: &TxId, full_id: &FullId) -> bool {

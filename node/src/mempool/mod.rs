@@ -70,6 +70,7 @@ impl Sender {
 pub struct Mempool {
     bytes_max: usize,
     by_id: HashMap<TxId, (Address, u64)>,
+    by_full_id: HashMap<FullId, TxId>,
     /// In order of arrival.
     by_arrival: BTreeMap<u64, TxId>,
     senders: HashMap<Address, Sender>,
@@ -98,6 +99,7 @@ impl Mempool {
         Self {
             bytes_max,
             by_id: HashMap::new(),
+            by_full_id: HashMap::new(),
             by_arrival: BTreeMap::new(),
             senders: HashMap::new(),
             receivers: HashMap::new(),
@@ -182,6 +184,7 @@ impl Mempool {
             self.queued_bytes += entry.bytes();
         }
         self.by_id.insert(id, (address, nonce));
+        self.by_full_id.insert(entry.tx.full_id(), id);
         self.by_arrival.insert(entry.arrival, id);
         for payment in entry.payments() {
             self.receivers.entry(payment.to).or_default().insert(id);
@@ -231,6 +234,7 @@ impl Mempool {
         if sender.entries.is_empty() {
             self.senders.remove(&address);
         }
+        self.by_full_id.remove(&entry.tx.full_id());
         for payment in entry.payments() {
             if let Some(ids) = self.receivers.get_mut(&payment.to) {
                 ids.remove(id);
@@ -294,6 +298,12 @@ impl Mempool {
     pub fn get(&self, id: &TxId) -> Option<&Entry> {
         let (address, nonce) = self.by_id.get(id)?;
         self.senders.get(address)?.entries.get(nonce)
+    }
+
+    /// The pending transaction of exactly the bytes with this id.
+    #[must_use]
+    pub fn by_full_id(&self, full_id: &FullId) -> Option<&Entry> {
+        self.get(self.by_full_id.get(full_id)?)
     }
 
     /// Whether exactly these bytes passed their signature check here.

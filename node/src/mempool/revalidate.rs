@@ -28,8 +28,8 @@ impl Mempool {
     }
 
     pub(super) fn revalidate_sender(&mut self, (state, next): (&dyn StateRead, u64), address: Address) {
-        let (_, account_nonce) = Overlay::new(state).account(address);
         let Some(sender) = self.senders.get(&address) else { return };
+        let (_, account_nonce) = Overlay::new(state).account(address);
         let used: Vec<TxId> = sender.entries.range(..account_nonce).map(|(_, entry)| entry.tx.id()).collect();
         for id in used {
             self.remove(&id);

@@ -33,6 +33,27 @@ pub fn check_block(
     body: Body,
     verify: impl FnOnce(Vec<ShapedTx>) -> Verdicts,
 ) -> Result<CheckedBlock, RuleError> {
+    let check = |items: &[Vec<u8>]| {
+        let shape = |(place, bytes): (usize, &Vec<u8>)| {
+            transaction::shape(network, bytes).map_err(|rule| (place, rule))
+        };
+        verify(items.iter().enumerate().map(shape).collect::<Result<_, _>>()?)
+    };
+    check_block_by(params, header, body, check)
+}
+
+/// The same, with the transactions checked by `check`: form first, then signatures, as
+/// [`transaction::shape`] and [`ShapedTx::verify`] do; a transaction of exactly the same bytes that
+/// passed both before need not pass them again.
+///
+/// # Errors
+/// As [`check_block`].
+pub fn check_block_by(
+    params: &Params,
+    header: CheckedHeader,
+    body: Body,
+    check: impl FnOnce(&[Vec<u8>]) -> Verdicts,
+) -> Result<CheckedBlock, RuleError> {
     // The root first: after it every fault is the block's, before it the sender's.
     let root = body.root();
     if root != header.header.body_root {
@@ -55,12 +76,7 @@ pub fn check_block(
         return Err(BlockRule::TransactionCount { got, max }.into());
     }
     let in_block = |(place, rule): (usize, TxRule)| RuleError::Transaction { index: place + 1, rule };
-    let shaped = txs
-        .iter()
-        .enumerate()
-        .map(|(place, bytes)| transaction::shape(network, bytes).map_err(|rule| in_block((place, rule))))
-        .collect::<Result<Vec<_>, _>>()?;
-    let txs = verify(shaped).map_err(in_block)?;
+    let txs = check(txs).map_err(in_block)?;
     Ok(CheckedBlock { header, coinbase, txs, body })
 }
 

@@ -7,7 +7,7 @@ mod room;
 mod runs;
 mod state;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use steelyard_core::amount::COIN;
 use steelyard_core::encode::List;
@@ -46,6 +46,8 @@ pub fn assert_sound(pool: &Mempool, state: &Trie) {
         *runs.entry(entry.run).or_default() += 1;
     }
     assert_eq!(pool.by_arrival, arrivals);
+    let full: HashMap<_, _> = pool.iter().map(|entry| (entry.tx.full_id(), entry.tx.id())).collect();
+    assert_eq!(pool.by_full_id, full);
     assert_eq!((&pool.receivers, &pool.expiries), (&receivers, &expiries));
     assert_eq!(pool.runs.alive(), runs);
     for (address, sender) in &pool.senders {

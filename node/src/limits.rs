@@ -222,6 +222,8 @@ pub const PEERS_PING_MS: u64 = 60_000;
 pub const PEERS_DEAD_MS: u64 = 5 * 60_000;
 /// Events that the peers' thread takes before it looks at what is due.
 pub const PEERS_EVENTS_AT_ONCE: usize = 64;
+/// Peers that came and went that are remembered to be told. Full: the oldest is forgotten.
+pub const PEERS_NEWS_MAX: usize = 32;
 /// Shortest time between two showings of how peers are, in ms.
 pub const PEERS_SHOW_MS: u64 = 50;
 /// Pause before the book of addresses is written again when the chain thread was too busy, in ms.

@@ -1,4 +1,4 @@
-//! One line per event that matters while a node runs: new blocks and reorganisations, read from
+//! One line per event that matters while a node runs: new blocks, reorganisations and peers, read from
 //! the view like anybody does. While the node is far behind others its progress is shown instead of
 //! blocks. Text lines go to stderr, or into the log where that is JSON. Falls behind rather than
 //! flooding: many blocks at once share a line. Must not change anything.
@@ -70,10 +70,12 @@ pub fn start(
 
 fn watch((chain, peers): (&Chain, &Peers), from: BlockId, mine: Option<Address>, form: Form) {
     let mut seen = from;
-    let mut catch_up: Option<CatchUp> = None;
+    let (mut catch_up, mut told): (Option<CatchUp>, u64) = (None, 0);
     loop {
         let ticks = chain.shared.ticks();
-        let sync = &peers.status().sync;
+        let status = peers.status();
+        let sync = &status.sync;
+        told = tell_peers(&status.news, told, form);
         let news = news(&chain.shared, &seen);
         if let Some(news) = &news {
             tell_reorg(news, form);
@@ -95,6 +97,33 @@ fn watch((chain, peers): (&Chain, &Peers), from: BlockId, mine: Option<Address>,
         let _ = chain.shared.wait(ticks, WAIT_MAX);
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// Tells of peers that came and went since the one numbered `told`, and gives the last one's number.
+fn tell_peers(news: &[(u64, String)], told: u64, form: Form) -> u64 {
+    let Some((last, _)) = news.last() else { return told };
+    let (lines, more) = lines_of(news, told);
+    if more > 0 {
+        match form {
+            Form::Log => tracing::info!(more, "peers came and went"),
+            Form::Lines => line(&format!("peers came and went {more} times")),
+        }
+    }
+    for (_, text) in lines {
+        match form {
+            Form::Log => tracing::info!("{text}"),
+            Form::Lines => line(text),
+        }
+    }
+    *last
+}
+
+/// The news that have lines of their own, and how many before them do not.
+fn lines_of(news: &[(u64, String)], told: u64) -> (&[(u64, String)], u64) {
+    let new = news.iter().filter(|(number, _)| *number > told).count();
+    let lines = &news[news.len() - new.min(LINES_MAX)..];
+    let last = news.last().map_or(told, |(last, _)| *last);
+    (lines, (last - told).saturating_sub(lines.len() as u64))
 }
 
 /// What is new since the block `seen` was the tip.
@@ -218,6 +247,22 @@ mod tests {
             block
         };
         (0..count).map(mine).collect()
+    }
+
+    #[test]
+    fn peers_are_told_once_and_many_together() {
+        // Older ones are forgotten already.
+        let news: Vec<(u64, String)> = (3..=9).map(|number| (number, String::new())).collect();
+        let lines = |told| {
+            let (lines, more) = lines_of(&news, told);
+            (lines.iter().map(|(number, _)| *number).collect::<Vec<_>>(), more)
+        };
+        assert_eq!(lines(0), (vec![6, 7, 8, 9], 5));
+        assert_eq!(lines(5), (vec![6, 7, 8, 9], 0));
+        assert_eq!(lines(7), (vec![8, 9], 0));
+        assert_eq!(lines(9), (vec![], 0));
+        assert_eq!(lines_of(&[], 4), (&[][..], 0));
+        assert_eq!((tell_peers(&[], 4, Form::Log), tell_peers(&news, 4, Form::Log)), (4, 9));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 mod members;
 mod saver;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
@@ -36,7 +36,8 @@ use crate::chain::check::UncheckedBlock;
 use crate::chain::error::ChainError;
 use crate::chain::view::Ticks;
 use crate::limits::{
-    NET_FRAME_MS, NET_HANDSHAKE_MS, NET_WRITE_MS, PEERS_DIAL_MS, PEERS_EVENTS_AT_ONCE, PEERS_SHOW_MS,
+    NET_FRAME_MS, NET_HANDSHAKE_MS, NET_WRITE_MS, PEERS_DIAL_MS, PEERS_EVENTS_AT_ONCE, PEERS_NEWS_MAX,
+    PEERS_SHOW_MS,
 };
 use crate::lookup::submission;
 use crate::mempool::PoolError;
@@ -79,6 +80,8 @@ pub(super) struct Hub {
     batch: Vec<(Event, Option<Weight>)>,
     /// Addresses on the way to a connection that is still wanted.
     dialled: BTreeSet<SocketAddr>,
+    /// Peers that came and went, numbered.
+    news: VecDeque<(u64, String)>,
     /// Whether there may be somebody to dial.
     may_dial: bool,
     /// When the status is shown again, and whether it may have changed since it was.
@@ -113,6 +116,7 @@ impl Hub {
             seen,
             batch: Vec::new(),
             dialled: BTreeSet::new(),
+            news: VecDeque::new(),
             may_dial: true,
             shows_at: 0,
             is_changed: true,
@@ -252,6 +256,7 @@ impl Hub {
                 match self.relay.received(now, &reader, peer, request, &got.txs) {
                     Ok(actions) => self.relayed(actions),
                     Err(code) => {
+                        self.misbehaved(peer, code);
                         self.drop_peer(peer, code, "it sent transactions that it was not asked for".into());
                     }
                 }
@@ -447,7 +452,8 @@ impl Hub {
             was_told_addresses: false,
         };
         self.members.insert(peer, member);
-        tracing::info!(%address, is_outbound, agent = hello.agent.as_str(), height = hello.height, "peer connected");
+        let dialled = if is_outbound { "dialled" } else { "dialled by it" };
+        self.note(format!("peer {address} connected, {dialled}, {}, height {}", hello.agent, hello.height));
         self.relay.peer_up(peer);
         // One that was named by hand is not given up for lagging.
         let is_replaceable = is_outbound && !self.book.is_manual(&address);
@@ -484,6 +490,16 @@ impl Hub {
         self.sync(Event::PeerDown { peer });
     }
 
+    /// Notes something to be told.
+    fn note(&mut self, text: String) {
+        tracing::debug!(text, "peers");
+        let number = self.news.back().map_or(1, |(last, _)| last + 1);
+        self.news.push_back((number, text));
+        if self.news.len() > PEERS_NEWS_MAX {
+            self.news.pop_front();
+        }
+    }
+
     /// Hangs up on a peer that sync does not know to be gone yet.
     fn drop_peer(&mut self, peer: PeerId, code: &'static str, reason: String) {
         if self.members.contains(peer) {
@@ -503,7 +519,7 @@ impl Hub {
     fn forget(&mut self, peer: PeerId, code: &str, reason: &str) -> Option<Member> {
         let member = self.members.remove(peer)?;
         (self.may_dial, self.is_changed) = (true, true);
-        tracing::info!(address = %member.address, code, reason, "peer gone");
+        self.note(format!("peer {} gone: {reason} ({code})", member.address));
         self.relay.peer_down(peer);
         self.book.peer_gone(peer);
         if member.is_outbound {
@@ -612,6 +628,7 @@ impl Hub {
             known: self.book.known(),
             bans: self.book.bans(moment),
             sync,
+            news: self.news.iter().cloned().collect(),
         };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(status);
     }

@@ -105,6 +105,8 @@ pub struct PeersStatus {
     pub bans: Vec<Ban>,
     /// How far sync is.
     pub sync: SyncStatus,
+    /// Peers that came and went, numbered from 1 on, the last [`crate::limits::PEERS_NEWS_MAX`] of them.
+    pub news: Vec<(u64, String)>,
 }
 
 /// Why a command about peers was not done.

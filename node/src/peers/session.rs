@@ -35,6 +35,8 @@ use crate::sync::{PeerId, PeerMessage};
 
 /// Answers to pings that wait to be written.
 const PONGS_MAX: usize = 8;
+/// The first ping: how far a peer is, is of interest at once.
+const FIRST_PING: Duration = Duration::from_millis(200);
 /// No ping was answered yet.
 const NO_PING: u64 = u64::MAX;
 
@@ -351,6 +353,7 @@ impl Tasks {
 
     /// Writes what this node says of its own accord, then answers, and pings in silence.
     async fn write(&self, writer: &mut LinkWriter<TcpStream>, mut queues: Queues, pinged: &AtomicU64) -> End {
+        let mut rest = FIRST_PING;
         loop {
             let mut frames = tokio::select! {
                 biased;
@@ -358,7 +361,8 @@ impl Tasks {
                 Some(frame) = queues.own.recv() => vec![frame],
                 Some(frames) = queues.pongs.recv() => frames,
                 Some(frames) = queues.answers.recv() => frames,
-                () = sleep(Duration::from_millis(PEERS_PING_MS)) => {
+                () = sleep(rest) => {
+                    rest = Duration::from_millis(PEERS_PING_MS);
                     let nonce = self.moment();
                     pinged.store(nonce, Ordering::Relaxed);
                     Frame::of(0, &Ping { nonce }).into_iter().collect()

@@ -36,6 +36,7 @@ async fn peers_are_shown_with_what_was_named_and_who_is_banned() {
         known: 5,
         bans,
         sync: SyncStatus::default(),
+        news: Vec::new(),
     };
     let stage = Stage::with_peers(status);
     let list: PeerList = stage.get("/peers").await.typed();

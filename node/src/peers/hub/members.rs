@@ -92,9 +92,7 @@ impl Members {
         }
     }
 
-    /// Of two connections between the same processes both ends keep the same one: that which the end
-    /// of the greater nonce has dialled. Only while the older one is young: who knows a node's nonce
-    /// could else have it hung up on.
+    /// What a connection to the process of this nonce at this IP is.
     pub(super) fn meet(
         &self,
         (nonce, ip, is_outbound): (u64, &IpAddr, bool),
@@ -103,9 +101,8 @@ impl Members {
     ) -> Meeting {
         let is_same = |member: &Member| member.nonce == nonce && member.address.ip().to_canonical() == *ip;
         let Some((id, member)) = self.iter().find(|(_, member)| is_same(member)) else { return Meeting::New };
-        let is_kept = is_outbound == (own_nonce > nonce);
-        let is_young = now_ms.saturating_sub(member.since.mono_ms) < PEERS_YOUNG_MS;
-        if member.is_outbound != is_outbound && is_kept && is_young {
+        let age_ms = now_ms.saturating_sub(member.since.mono_ms);
+        if gives_way((member.is_outbound, age_ms), is_outbound, own_nonce > nonce) {
             Meeting::Replaces(id)
         } else {
             Meeting::Second(id)
@@ -131,5 +128,45 @@ impl Members {
     pub(super) fn of(&self, ip: &IpAddr) -> Vec<PeerId> {
         let is_of = |member: &Member| member.address.ip().to_canonical() == *ip;
         self.by_id.iter().filter(|(_, member)| is_of(member)).map(|(id, _)| *id).collect()
+    }
+}
+
+/// Whether a connection gives way to a second one to the same process. Both ends keep the same one:
+/// that which the end of the greater nonce has dialled. Only while the older one is young: who knows a
+/// node's nonce could else have it hung up on.
+fn gives_way((was_outbound, age_ms): (bool, u64), is_outbound: bool, own_is_greater: bool) -> bool {
+    was_outbound != is_outbound && is_outbound == own_is_greater && age_ms < PEERS_YOUNG_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two ends that dial one another at once, each seeing the two connections in either order.
+    #[test]
+    fn both_ends_keep_the_same_of_two_connections() {
+        for greater_dialled_first in [false, true] {
+            // Seen from an end: whether it is the one of the greater nonce, and whether the connection
+            // that this one dialled came first.
+            let kept_is_of_greater = |is_greater: bool, own_came_first: bool| {
+                let second_wins = gives_way((own_came_first, 0), !own_came_first, is_greater);
+                let kept_is_own = own_came_first != second_wins;
+                kept_is_own == is_greater
+            };
+            for order_of_lesser in [false, true] {
+                assert!(kept_is_of_greater(true, greater_dialled_first));
+                assert!(kept_is_of_greater(false, order_of_lesser));
+            }
+        }
+    }
+
+    #[test]
+    fn an_old_connection_and_one_of_the_same_direction_stay() {
+        assert!(gives_way((false, PEERS_YOUNG_MS - 1), true, true));
+        assert!(!gives_way((false, PEERS_YOUNG_MS), true, true));
+        for own_is_greater in [false, true] {
+            assert!(!gives_way((true, 0), true, own_is_greater));
+            assert!(!gives_way((false, 0), false, own_is_greater));
+        }
     }
 }

@@ -1,9 +1,18 @@
 //! The peers' thread: takes what happened, asks the machines, does what they say. Everything that
 //! waits is done elsewhere and comes back as an event, so nothing that a peer does holds it up. Must
 //! not know what a good block, transaction or address is.
+//!
+//! | file | what |
+//! |---|---|
+//! | `connections` | who is dialled, kept, hung up on |
+//! | `members` | the connected peers |
+//! | `txs` | transactions on their way through checks |
+//! | `saver` | when the book of addresses is written |
 
+mod connections;
 mod members;
 mod saver;
+mod txs;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -12,35 +21,27 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-use steelyard_core::consensus::transaction::CheckedTx;
 use steelyard_core::encode::List;
-use steelyard_core::hash::TxId;
-use steelyard_core::wire::{Addresses, GetAddresses, NodeAddress, peer_bytes_max};
+use steelyard_core::wire::{Addresses, NodeAddress};
 use steelyard_runtime::clock;
 use steelyard_runtime::frame::Frame;
-use steelyard_runtime::link::{Link, LinkError, LinkTimes};
-use tokio::net::TcpStream;
+use steelyard_runtime::link::LinkTimes;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
-use self::members::{Meeting, Member, Members};
+use self::members::{Member, Members};
 use self::saver::Saver;
 use super::book::{self, Book, Moment};
 use super::chain::Reader;
-use super::relay::{Relay, RelayAction, TxMessage, TxVerdict};
-use super::session::{Context, End, Session, Weight};
-use super::{Arrival, Command, HubEvent, Identity, Order, PeerInfo, PeersError, PeersStatus, Said, serve};
+use super::relay::Relay;
+use super::session::{Context, Weight};
+use super::{Command, HubEvent, Identity, Order, PeerInfo, PeersError, PeersStatus, Said, serve};
 use crate::chain::check::UncheckedBlock;
-use crate::chain::error::ChainError;
 use crate::chain::view::Ticks;
 use crate::limits::{
-    NET_FRAME_MS, NET_HANDSHAKE_MS, NET_WRITE_MS, PEERS_DIAL_MS, PEERS_EVENTS_AT_ONCE, PEERS_NEWS_MAX,
-    PEERS_SHOW_MS,
+    NET_FRAME_MS, NET_HANDSHAKE_MS, NET_WRITE_MS, PEERS_EVENTS_AT_ONCE, PEERS_NEWS_MAX, PEERS_SHOW_MS,
 };
-use crate::lookup::submission;
-use crate::mempool::PoolError;
 use crate::sync::{Action, Event, Now, PeerId, PeerMessage, Sync};
 
 /// The deadlines of a connection to a node.
@@ -49,9 +50,6 @@ pub(super) const LINK_TIMES: LinkTimes = LinkTimes {
     frame: Duration::from_millis(NET_FRAME_MS),
     write: Duration::from_millis(NET_WRITE_MS),
 };
-
-/// Why one of two connections is not kept.
-const DUPLICATE: &str = "another connection to the same node is kept";
 
 /// What the thread is told by.
 pub(super) struct Inputs {
@@ -321,61 +319,6 @@ impl Hub {
         }
     }
 
-    /// Does what relay says.
-    fn relayed(&mut self, actions: Vec<RelayAction>) {
-        for action in actions {
-            match action {
-                RelayAction::Send { peer, request, message } => {
-                    let (frame, items) = match &message {
-                        TxMessage::Ids(ids) => (Frame::of(request, ids), 0),
-                        TxMessage::Get(asked) => (Frame::of(request, asked), asked.ids.len()),
-                    };
-                    let Some(member) = self.members.get(peer) else { continue };
-                    if frame.is_ok_and(|frame| member.session.send(frame, items).is_err()) {
-                        self.drop_peer(peer, "not_reading", "it does not take what it is told".into());
-                    }
-                }
-                RelayAction::Check { peer, txs } => self.check(peer, txs),
-            }
-        }
-    }
-
-    /// Has a peer's transactions checked and submitted.
-    fn check(&self, peer: PeerId, txs: Vec<(TxId, Vec<u8>)>) {
-        let context = self.context.clone();
-        self.runtime.spawn(async move {
-            let shared = Arc::clone(&context.chain.shared);
-            let ids: Vec<TxId> = txs.iter().map(|(id, _)| *id).collect();
-            let check = move || -> Vec<Result<CheckedTx, &'static str>> {
-                let check = |(_, bytes): (TxId, Vec<u8>)| {
-                    submission::check(&shared, &bytes).map_err(|rule| rule.name())
-                };
-                txs.into_par_iter().map(check).collect()
-            };
-            let checked = match context.workers.run(check).await {
-                Ok(checked) => checked,
-                Err(_) => ids.iter().map(|_| Err("")).collect(),
-            };
-            let verdicts = submit(&context, ids, checked).await;
-            // Nobody there: the node stops.
-            let _ = context.events.send(HubEvent::TxsJudged { peer, verdicts }).await;
-        });
-    }
-
-    fn txs_judged(&mut self, peer: PeerId, verdicts: Vec<(TxId, TxVerdict, &'static str)>) {
-        let mut guilty = None;
-        for (id, verdict, rule) in verdicts {
-            guilty = guilty.or((verdict == TxVerdict::Guilty).then_some(rule));
-            let now = self.mono_ms();
-            let actions = self.relay.judged(now, &Reader(&self.context.chain), peer, id, verdict);
-            self.relayed(actions);
-        }
-        if let Some(rule) = guilty {
-            self.misbehaved(peer, rule);
-            self.drop_peer(peer, rule, format!("it relays a transaction that breaks the rule {rule}"));
-        }
-    }
-
     fn tell_addresses(&mut self, peer: PeerId, request: u32) {
         let Some(ip) = self.members.get(peer).map(|member| member.address.ip().to_canonical()) else {
             return;
@@ -395,101 +338,6 @@ impl Hub {
         }
     }
 
-    /// A connection whose handshake is done: a peer, unless there is a reason against it.
-    fn arrived(&mut self, arrival: Arrival) {
-        self.may_dial = true;
-        let now = self.moment();
-        let Arrival { link, address, is_outbound, place } = arrival;
-        let hello = link.peer().clone();
-        let ip = address.ip().to_canonical();
-        if is_outbound && !self.dialled.remove(&address) {
-            self.book.failed(now, address);
-            return self.refuse(link, place, ("removed", "this address is not wanted any more"));
-        }
-        if self.book.is_banned(now, &ip) {
-            if is_outbound {
-                self.book.failed(now, address);
-            }
-            return self.refuse(link, place, ("banned", "this address is banned here"));
-        }
-        let of_node = (hello.nonce, &ip, is_outbound);
-        match self.members.meet(of_node, self.identity.nonce, now.mono_ms) {
-            Meeting::New => {}
-            Meeting::Replaces(older) => self.drop_peer(older, "duplicate", DUPLICATE.into()),
-            Meeting::Second(kept) => {
-                if is_outbound {
-                    // It is connected already: no more dialling.
-                    self.members.listens_at(kept, address);
-                    self.book.closed(now, address, 0);
-                }
-                return self.refuse(link, place, ("duplicate", DUPLICATE));
-            }
-        }
-        let listens = match (is_outbound, hello.port) {
-            (true, _) => Some(address),
-            (false, 0) => None,
-            (false, port) => Some(SocketAddr::new(ip, port)),
-        };
-        let peer = self.members.next_id();
-        if is_outbound {
-            self.book.succeeded(now, address);
-        } else if let Some(listens) = listens {
-            self.book.heard(now, (peer, ip), &[listens]);
-        }
-        if self.book.take_dirty() {
-            self.saver.request();
-        }
-        let session = Session::start(&self.runtime, peer, link, place, &self.context);
-        let member = Member {
-            session,
-            address,
-            listens,
-            is_outbound,
-            nonce: hello.nonce,
-            agent: hello.agent.to_string(),
-            since: now,
-            shown_with: self.saver.last(),
-            was_told_addresses: false,
-        };
-        self.members.insert(peer, member);
-        let dialled = if is_outbound { "dialled" } else { "dialled by it" };
-        self.note(format!("peer {address} connected, {dialled}, {}, height {}", hello.agent, hello.height));
-        self.relay.peer_up(peer);
-        // One that was named by hand is not given up for lagging.
-        let is_replaceable = is_outbound && !self.book.is_manual(&address);
-        let (height, tip) = (hello.height, hello.tip);
-        self.sync(Event::PeerUp { peer, height, tip, is_outbound: is_replaceable });
-        if is_outbound && self.discover {
-            let asked = Frame::of(1, &GetAddresses {});
-            // The first message of all has room.
-            let _ = asked.map(|frame| self.members.send(peer, frame, 1));
-        }
-    }
-
-    fn refuse(
-        &self,
-        link: Link<TcpStream>,
-        place: Box<dyn Send>,
-        (code, reason): (&'static str, &'static str),
-    ) {
-        tracing::debug!(agent = link.peer().agent.as_str(), code, "a connection to a node was refused");
-        self.runtime.spawn(async move {
-            let _place = place;
-            link.bye(code, reason).await;
-        });
-    }
-
-    fn ended(&mut self, peer: PeerId, end: &End) {
-        if !self.members.contains(peer) {
-            return;
-        }
-        if end.is_misbehaviour() {
-            self.misbehaved(peer, end.name());
-        }
-        self.forget(peer, end.name(), &end.to_string());
-        self.sync(Event::PeerDown { peer });
-    }
-
     /// Notes something to be told.
     fn note(&mut self, text: String) {
         tracing::debug!(text, "peers");
@@ -497,73 +345,6 @@ impl Hub {
         self.news.push_back((number, text));
         if self.news.len() > PEERS_NEWS_MAX {
             self.news.pop_front();
-        }
-    }
-
-    /// Hangs up on a peer that sync does not know to be gone yet.
-    fn drop_peer(&mut self, peer: PeerId, code: &'static str, reason: String) {
-        if self.members.contains(peer) {
-            self.part(peer, code, reason);
-            self.sync(Event::PeerDown { peer });
-        }
-    }
-
-    /// Hangs up on a peer after a last word.
-    fn part(&mut self, peer: PeerId, code: &'static str, reason: String) {
-        if let Some(member) = self.forget(peer, code, &reason) {
-            member.session.hang_up(code, reason);
-        }
-    }
-
-    /// Forgets a peer everywhere but in sync.
-    fn forget(&mut self, peer: PeerId, code: &str, reason: &str) -> Option<Member> {
-        let member = self.members.remove(peer)?;
-        (self.may_dial, self.is_changed) = (true, true);
-        self.note(format!("peer {} gone: {reason} ({code})", member.address));
-        self.relay.peer_down(peer);
-        self.book.peer_gone(peer);
-        if member.is_outbound {
-            let now = self.moment();
-            let lasted = now.mono_ms.saturating_sub(member.since.mono_ms);
-            self.book.closed(now, member.address, lasted);
-        }
-        Some(member)
-    }
-
-    /// Notes what a peer did that no honest one does.
-    fn misbehaved(&mut self, peer: PeerId, code: &str) {
-        // Slow is not hostile.
-        const SLOW: [&str; 4] = ["stalled", "headers_timeout", "tip_lag", "unconnected_headers"];
-        if let Some(member) = self.members.get(peer).filter(|_| !SLOW.contains(&code)) {
-            let (address, is_outbound) = (member.address, member.is_outbound);
-            self.book.misbehaved(self.moment(), &address, is_outbound, code);
-        }
-    }
-
-    fn dial(&mut self) {
-        for address in self.book.next_dials(self.moment(), &self.members.connected()) {
-            self.dialled.insert(address);
-            let (events, stopping) = (self.context.events.clone(), self.context.stopping.clone());
-            let hello = self.identity.hello();
-            self.runtime.spawn(async move {
-                let dialled = tokio::select! {
-                    () = stopping.cancelled() => return,
-                    dialled = dial(address, hello) => dialled,
-                };
-                let event = match dialled {
-                    Ok(link) => HubEvent::Arrived(Box::new(Arrival {
-                        link,
-                        address,
-                        is_outbound: true,
-                        place: Box::new(()),
-                    })),
-                    Err(error) => {
-                        HubEvent::NotReached { address, is_own: is_own(&error), reason: error.to_string() }
-                    }
-                };
-                // Nobody there: the node stops.
-                let _ = events.send(event).await;
-            });
         }
     }
 
@@ -632,61 +413,4 @@ impl Hub {
         };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(status);
     }
-}
-
-/// Whether the other end of a dialled connection is this node: the end that accepts is the first to
-/// see it. Who says so falsely is not dialled any more.
-fn is_own(error: &LinkError) -> bool {
-    match error {
-        LinkError::Bye(bye) => bye.code.as_str() == LinkError::OwnConnection.name(),
-        error => matches!(error, LinkError::OwnConnection),
-    }
-}
-
-async fn dial(address: SocketAddr, hello: steelyard_core::wire::Hello) -> Result<Link<TcpStream>, LinkError> {
-    let within = Duration::from_millis(PEERS_DIAL_MS);
-    let stream = timeout(within, TcpStream::connect(address)).await;
-    let stream = stream.map_err(|_| LinkError::HandshakeTimeout)??;
-    // Each message is one write, and no later one is worth waiting for.
-    let _ = stream.set_nodelay(true);
-    Link::dial(stream, hello, peer_bytes_max, LINK_TIMES).await
-}
-
-/// Brings those that passed their checks to the chain thread.
-async fn submit(
-    context: &Context,
-    ids: Vec<TxId>,
-    checked: Vec<Result<CheckedTx, &'static str>>,
-) -> Vec<(TxId, TxVerdict, &'static str)> {
-    let mut good = Vec::new();
-    let refused: Vec<Option<&'static str>> = checked
-        .into_iter()
-        .map(|checked| match checked {
-            Ok(tx) => {
-                good.push(tx);
-                None
-            }
-            Err(rule) => Some(rule),
-        })
-        .collect();
-    let admitted = if good.is_empty() { Ok(Vec::new()) } else { context.chain.submit_txs(good).await };
-    let mut admitted = admitted.map(Vec::into_iter);
-    let mut verdict = |refused: Option<&'static str>| match (refused, &mut admitted) {
-        // Not looked at.
-        (Some(""), _) => (TxVerdict::Busy, ""),
-        (Some(rule), _) => (TxVerdict::Guilty, rule),
-        (None, Err(ChainError::Busy | ChainError::Stopping)) => (TxVerdict::Busy, ""),
-        (None, Ok(verdicts)) => match verdicts.next() {
-            Some(Ok(_)) => (TxVerdict::Taken, ""),
-            Some(Err(error)) => (TxVerdict::Refused, PoolError::name(&error)),
-            None => (TxVerdict::Busy, ""),
-        },
-    };
-    ids.into_iter()
-        .zip(refused)
-        .map(|(id, refused)| {
-            let (verdict, rule) = verdict(refused);
-            (id, verdict, rule)
-        })
-        .collect()
 }

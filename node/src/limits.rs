@@ -301,11 +301,17 @@ pub const RELAY_REQUEST_MS: u64 = 20_000;
 pub const RELAY_BUSY_MS: u64 = 1_000;
 /// Between two announcements to one peer, in ms: what comes meanwhile is told together.
 pub const RELAY_TELL_MS: u64 = 100;
+/// The same after a full one, in ms: 4,000 transactions a second, which the other end can check, so that
+/// it need not leave out any of a large pool.
+pub const RELAY_TELL_FULL_MS: u64 = 250;
 /// Everything pending is told again after so long, in ms, to those not known to have it.
 pub const RELAY_RETELL_MS: u64 = 5 * 60_000;
 /// Transactions refused by the state, by id, until the tip changes. Full: the oldest is forgotten.
 pub const RELAY_REFUSED_MAX: usize = 20_000;
 
+// The longest message has room, also of one peer alone.
+const _: () = assert!(PEERS_EVENT_KIB_PER_PEER_MAX * 1024 > bodies::BODY_BYTES_MAX + 4 * 1024);
+const _: () = assert!(PEERS_EVENT_KIB_MAX >= PEERS_EVENT_KIB_PER_PEER_MAX);
 // A branch that is followed at the greatest distance finds room beside one as long.
 const _: () = assert!(2 * (SYNC_AHEAD_MAX + headers::HEADERS_MAX) <= SYNC_HEADERS_MAX);
 const _: () = assert!(SYNC_BODY_BYTES_MAX >= SYNC_FLIGHT_MAX * BLOCK_BYTES_LIMIT as usize);

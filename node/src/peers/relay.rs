@@ -29,7 +29,7 @@ use self::recent::Recent;
 use self::wanted::{Stage, Wanted};
 use crate::limits::{
     RELAY_BUSY_MS, RELAY_CHECKS_MAX, RELAY_KNOWN_MAX, RELAY_REFUSED_MAX, RELAY_REQUEST_MS,
-    RELAY_REQUESTS_FIRST, RELAY_REQUESTS_MAX, RELAY_RETELL_MS, RELAY_TELL_MS,
+    RELAY_REQUESTS_FIRST, RELAY_REQUESTS_MAX, RELAY_RETELL_MS, RELAY_TELL_FULL_MS, RELAY_TELL_MS,
 };
 use crate::sync::PeerId;
 
@@ -153,7 +153,8 @@ impl Peer {
         let is_new = |id: &TxId| self.has.get(&beginning(id)).is_none_or(|until| until < self.round);
         let ids: Vec<TxId> = found.into_iter().map(|(_, id)| id).filter(is_new).collect();
         if self.is_behind || !ids.is_empty() {
-            self.tell_at = now_ms + RELAY_TELL_MS;
+            let is_full = ids.len() == TX_IDS_MAX;
+            self.tell_at = now_ms + if is_full { RELAY_TELL_FULL_MS } else { RELAY_TELL_MS };
         }
         List::new(ids).filter(|ids| !ids.is_empty()).map(|ids| TxIds { ids })
     }

@@ -208,7 +208,7 @@ fn a_newcomer_is_told_the_whole_pool_bit_by_bit() {
     let before = stage.now;
     assert_eq!(told(&stage.wake()), [(3, ids(1_000..2_000))]);
     assert_eq!(told(&stage.wake()), [(3, ids(2_000..2_500))]);
-    assert_eq!(stage.now, before + 2 * RELAY_TELL_MS);
+    assert_eq!(stage.now, before + 2 * RELAY_TELL_FULL_MS, "slower than the other end asks");
 }
 
 #[test]

@@ -226,6 +226,8 @@ pub const PEERS_EVENTS_AT_ONCE: usize = 64;
 pub const PEERS_NEWS_MAX: usize = 32;
 /// Shortest time between two showings of how peers are, in ms.
 pub const PEERS_SHOW_MS: u64 = 50;
+/// Figures of connections are shown anew after so long without an event, in ms.
+pub const PEERS_REFRESH_MS: u64 = 1_000;
 /// Pause before the book of addresses is written again when the chain thread was too busy, in ms.
 pub const PEERS_SAVE_RETRY_MS: u64 = 100;
 /// Two nodes that dial one another at once have two connections, and both keep the same one of them.

@@ -40,7 +40,8 @@ use super::{Command, HubEvent, Identity, Order, PeerInfo, PeersError, PeersStatu
 use crate::chain::check::UncheckedBlock;
 use crate::chain::view::Ticks;
 use crate::limits::{
-    NET_FRAME_MS, NET_HANDSHAKE_MS, NET_WRITE_MS, PEERS_EVENTS_AT_ONCE, PEERS_NEWS_MAX, PEERS_SHOW_MS,
+    NET_FRAME_MS, NET_HANDSHAKE_MS, NET_WRITE_MS, PEERS_EVENTS_AT_ONCE, PEERS_NEWS_MAX, PEERS_REFRESH_MS,
+    PEERS_SHOW_MS,
 };
 use crate::sync::{Action, Event, Now, PeerId, PeerMessage, Sync};
 
@@ -162,11 +163,18 @@ impl Hub {
 
     /// Monotonic ms of whatever is due first.
     fn next_wake(&self) -> u64 {
-        let shows_at = self.is_changed.then_some(self.shows_at);
+        let shows_at = self.shows_due();
         let book = self.book.next_wake(self.moment());
         let all = [self.sync.next_wake(), self.relay.next_wake(), book, self.saver.retries_at(), shows_at];
         // An hour at most: machines are asked again, whatever they say.
         all.into_iter().flatten().min().unwrap_or(u64::MAX).min(self.mono_ms() + 3_600_000)
+    }
+
+    /// When the status is shown next: soon after an event, else now and then for the figures of
+    /// connections.
+    fn shows_due(&self) -> Option<u64> {
+        let later = (!self.members.is_empty()).then_some(self.shows_at + PEERS_REFRESH_MS);
+        if self.is_changed { Some(self.shows_at) } else { later }
     }
 
     /// Does what is due.
@@ -189,7 +197,7 @@ impl Hub {
         if let Some(saving) = self.saver.begin(now, &self.book) {
             self.save(saving);
         }
-        if self.is_changed && self.shows_at <= now {
+        if is_due(self.shows_due()) {
             self.show(now);
         }
     }

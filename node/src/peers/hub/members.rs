@@ -69,6 +69,10 @@ impl Members {
         self.by_id.contains_key(&peer)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (PeerId, &Member)> {
         self.by_id.iter().map(|(id, member)| (*id, member))
     }

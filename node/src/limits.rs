@@ -85,8 +85,8 @@ pub const API_REQUESTS_MAX: usize = 256;
 /// A request takes no longer, in ms.
 pub const API_REQUEST_MS: u64 = 30_000;
 
-/// Connections of wallets at once. Full: a further one is closed at once, so that its other end goes
-/// to another node.
+/// Connections at once that nodes and wallets have opened. Full: a further one is closed at once, so that
+/// its other end goes to another node. Those that this node has dialled are not counted.
 pub const NET_CONNECTIONS_MAX: usize = 125;
 /// Connections at once from one address that is not this machine's own; of IPv6 from one network of 64
 /// bits, which is what one household has. Full: a further one is closed at once.

@@ -34,7 +34,7 @@ pub const TOKEN_FILE: &str = "api.token";
 /// What to do when the API's port is taken…
 const API_TAKEN: &str =
     "another node may run there: steelyard-node status; or take a free port: --api 127.0.0.1:0";
-/// …and when that for wallets is.
+/// …and when that for nodes and wallets is.
 const P2P_TAKEN: &str =
     "another node may run there: steelyard-node status; or take a free port: --listen 127.0.0.1:0";
 /// A stop takes no longer: what is acknowledged is durable already.

@@ -7,7 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `places` | how many connections, and how many from one address |
-//! | `connection` | one connection of a wallet, from handshake to hang-up |
+//! | `connection` | one connection of a wallet, after the handshake |
 //! | `watcher`, [`ticks`] | telling of changes |
 //! | `requests` | a request to its answer, by whom |
 //! | `light` | the answers |
@@ -68,7 +68,7 @@ pub async fn serve(
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection of a wallet was not accepted");
+                tracing::warn!(%error, "a connection was not accepted");
                 sleep(REFUSED_PAUSE).await;
                 continue;
             }

@@ -50,11 +50,10 @@ impl Hub {
                 };
                 txs.into_par_iter().map(check).collect()
             };
-            let checked = match context.workers.run(check).await {
-                Ok(checked) => checked,
-                Err(_) => ids.iter().map(|_| Err("")).collect(),
+            let verdicts = match context.workers.run(check).await {
+                Ok(checked) => submit(&context, ids, checked).await,
+                Err(_) => ids.into_iter().map(|id| (id, TxVerdict::Busy, "")).collect(),
             };
-            let verdicts = submit(&context, ids, checked).await;
             // Nobody there: the node stops.
             let _ = context.events.send(HubEvent::TxsJudged { peer, verdicts }).await;
         });
@@ -95,8 +94,6 @@ async fn submit(
     let admitted = if good.is_empty() { Ok(Vec::new()) } else { context.chain.submit_txs(good).await };
     let mut admitted = admitted.map(Vec::into_iter);
     let mut verdict = |refused: Option<&'static str>| match (refused, &mut admitted) {
-        // Not looked at.
-        (Some(""), _) => (TxVerdict::Busy, ""),
         (Some(rule), _) => (TxVerdict::Guilty, rule),
         (None, Err(ChainError::Busy | ChainError::Stopping)) => (TxVerdict::Busy, ""),
         (None, Ok(verdicts)) => match verdicts.next() {

@@ -1,14 +1,12 @@
-//! What tests, benchmarks and generators share: accounts, a ledger in memory, seeded random
-//! numbers, files of generated chains, a node in this process, nodes and wallets as processes, and a
-//! node that lies. Nothing here is shipped; must not know more of the ledger's meaning than
+//! What tests of nodes and wallets, benchmarks and generators share: files of generated chains, a node
+//! in this process, nodes and wallets as processes, and a node that lies; accounts and the ledger in
+//! memory come from `steelyard-ledger`. Nothing here is shipped; must not know more of the ledger's meaning than
 //! `steelyard-core` says.
 //!
 //! A broken premise of a test is a panic at once, and programs made for measuring say what they
 //! measured, so unwrapping and printing are allowed here.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout, clippy::print_stderr)]
 
-pub mod accounts;
-pub mod chain;
 pub mod chainfile;
 pub mod generate;
 pub mod inprocess;
@@ -16,9 +14,9 @@ pub mod network;
 pub mod peer;
 pub mod process;
 pub mod proxy;
-pub mod random;
 pub mod stopwatch;
 pub mod stored;
-pub mod tip;
 pub mod usage;
 pub mod wallet;
+
+pub use steelyard_ledger::{accounts, chain, random, tip};

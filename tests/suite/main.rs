@@ -2,13 +2,9 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `vectors` | published test vectors, from the folder in `STEELYARD_VECTORS` |
 //! | `wallet_vectors` | those of the wallet's keys |
-//! | `rules` | every rule broken once, at every door |
-//! | `properties` | laws that hold on any chain, on seeded random ones |
-//! | `golden` | bytes and hashes of the ledger, frozen |
+//! | `golden` | the bytes of every message, frozen |
 //! | `generated` | generated chains are valid, and the same every time |
-//! | `scenarios` | the acceptance scenarios that need no running node |
 //! | `node_scenarios` | those that need one |
 //! | `payment` | a payment through the API, and every refusal of one |
 //! | `light` | the framed protocol, as wallets use it and strangers misuse it |
@@ -30,11 +26,7 @@ mod light;
 mod node_scenarios;
 mod payment;
 mod peers;
-mod properties;
-mod rules;
-mod scenarios;
 mod tamper;
 mod tidy;
-mod vectors;
 mod wallet;
 mod wallet_vectors;

@@ -4,10 +4,9 @@
 
 use serde::Deserialize;
 
+use steelyard_ledger::published::{json, text};
 use steelyard_wallet::keystore::derive::{ACCOUNT_BYTES, Account, ExtendedPublic, ExtendedSecret, Prefix};
 use steelyard_wallet::keystore::{KdfCost, KdfInput, Words, argon2id};
-
-use crate::vectors::{json, text};
 
 fn bytes(text: &str) -> Vec<u8> {
     hex::decode(text).unwrap()

@@ -6,8 +6,8 @@ use steelyard_core::hash::{BlockId, HistoryRoot, StateRoot};
 use steelyard_core::types::body::Coinbase;
 use steelyard_core::types::header::Header;
 use steelyard_core::types::transaction::Action;
-use steelyard_tests::accounts::{Terms, coins};
-use steelyard_tests::chain::{Block, seal};
+use steelyard_ledger::accounts::{Terms, coins};
+use steelyard_ledger::chain::{Block, seal};
 
 use super::transactions::Stage;
 

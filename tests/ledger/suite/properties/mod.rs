@@ -11,9 +11,9 @@ use steelyard_core::hash::{Address, AssetId};
 use steelyard_core::params::Params;
 use steelyard_core::state::{Key, Record};
 use steelyard_core::types::transaction::{Action, Payment, Transaction};
-use steelyard_tests::accounts::{Account, Terms, issue, transfer};
-use steelyard_tests::chain::{Block, Chain, seal};
-use steelyard_tests::random::Random;
+use steelyard_ledger::accounts::{Account, Terms, issue, transfer};
+use steelyard_ledger::chain::{Block, Chain, seal};
+use steelyard_ledger::random::Random;
 
 /// Accounts that do random things on a chain.
 pub struct Story {

@@ -4,7 +4,7 @@
 use steelyard_core::consensus::pow::search;
 use steelyard_core::types::header::{HEADER_BYTES, Header};
 use steelyard_core::work::U256;
-use steelyard_tests::random::Random;
+use steelyard_ledger::random::Random;
 
 const ROUNDS: u64 = 2_000;
 /// Tries between two looks at the other's result.

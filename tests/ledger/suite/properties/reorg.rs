@@ -3,8 +3,8 @@
 use steelyard_core::consensus::transition::{apply_changes, disconnect_changes};
 use steelyard_core::history::{self, HistoryFrontier, HistoryNode};
 use steelyard_core::work::{from_bits, work_of};
-use steelyard_tests::chain::Chain;
-use steelyard_tests::random::Random;
+use steelyard_ledger::chain::Chain;
+use steelyard_ledger::random::Random;
 
 use super::Story;
 

@@ -6,8 +6,8 @@ use steelyard_core::consensus::error::{RuleError, TxRule};
 use steelyard_core::encode::List;
 use steelyard_core::state::Key;
 use steelyard_core::types::transaction::{Transaction, TxBody};
-use steelyard_tests::accounts::{Account, Terms, coins};
-use steelyard_tests::chain::{Chain, seal};
+use steelyard_ledger::accounts::{Account, Terms, coins};
+use steelyard_ledger::chain::{Chain, seal};
 
 const OWNED: u64 = 1_000 * COIN;
 

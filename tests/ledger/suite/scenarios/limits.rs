@@ -3,8 +3,8 @@
 use steelyard_core::consensus::error::BlockRule;
 use steelyard_core::params::Params;
 use steelyard_core::types::transaction::Transaction;
-use steelyard_tests::accounts::{Account, Terms, coins};
-use steelyard_tests::chain::{Chain, seal};
+use steelyard_ledger::accounts::{Account, Terms, coins};
+use steelyard_ledger::chain::{Chain, seal};
 
 fn payments(chain: &Chain, count: u64) -> Vec<Transaction> {
     let (alice, bob) = (Account::dev(0), Account::dev(1));

@@ -9,8 +9,8 @@ use steelyard_core::types::body::{Body, Coinbase};
 use steelyard_core::types::header::{HEADER_BYTES, Header};
 use steelyard_core::types::transaction::{Transaction, full_id};
 use steelyard_core::work::{U256, from_bits, to_bits, work_of};
-use steelyard_tests::chain::Chain;
-use steelyard_tests::random::Random;
+use steelyard_ledger::chain::Chain;
+use steelyard_ledger::random::Random;
 
 use super::Story;
 

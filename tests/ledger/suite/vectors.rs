@@ -2,10 +2,7 @@
 //! `STEELYARD_VECTORS`: set, a missing file is a failure; unset, each test says that it skips. Each
 //! test counts its cases, so that an empty file cannot pass. Must not hold any expected value.
 
-use std::path::PathBuf;
-
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use steelyard_core::address::{AddressError, parse};
@@ -14,24 +11,7 @@ use steelyard_core::crypto::keys::{PublicKey, SecretKey, Signature};
 use steelyard_core::hash::sha256d;
 use steelyard_core::merkle::{Join, top_of_path};
 use steelyard_core::work::{U256, from_bits, to_bits};
-
-/// Where the vectors are.
-const VECTORS_ENV: &str = "STEELYARD_VECTORS";
-
-/// The text of a file of vectors; `None`, said aloud, where nobody says where they are.
-pub(crate) fn text(name: &str) -> Option<String> {
-    let Some(folder) = std::env::var_os(VECTORS_ENV) else {
-        println!("SKIPPED: {name}: {VECTORS_ENV} names no folder of vectors");
-        return None;
-    };
-    let path = PathBuf::from(folder).join(name);
-    Some(std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
-}
-
-/// The same, read.
-pub(crate) fn json<T: DeserializeOwned>(name: &str) -> Option<T> {
-    text(name).map(|text| serde_json::from_str(&text).unwrap())
-}
+use steelyard_ledger::published::{json, text};
 
 fn bits(text: &str) -> u32 {
     u32::from_str_radix(text.strip_prefix("0x").unwrap(), 16).unwrap()

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use steelyard_core::hash::{Address, AssetId};
 use steelyard_core::state::{Key, Record, Trie};
 use steelyard_core::types::transaction::{Action, Transaction};
-use steelyard_tests::chain::Chain;
-use steelyard_tests::random::Random;
+use steelyard_ledger::chain::Chain;
+use steelyard_ledger::random::Random;
 
 use super::Story;
 

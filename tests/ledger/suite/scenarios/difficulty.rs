@@ -6,8 +6,8 @@ use steelyard_core::hash::{BlockId, HistoryRoot};
 use steelyard_core::params::{LIMIT_BITS_MAX, Params, TARGET_FLOOR_SHIFT};
 use steelyard_core::types::header::Header;
 use steelyard_core::work::{U256, from_bits, work_of};
-use steelyard_tests::chain::Chain;
-use steelyard_tests::random::Random;
+use steelyard_ledger::chain::Chain;
+use steelyard_ledger::random::Random;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 

@@ -5,9 +5,9 @@ use steelyard_core::consensus::header::{Drift, Parent, check_header, drift};
 use steelyard_core::hash::{BlockId, HistoryRoot};
 use steelyard_core::types::header::Header;
 use steelyard_core::work::from_bits;
-use steelyard_tests::accounts::Account;
-use steelyard_tests::chain::{Block, Chain, seal};
-use steelyard_tests::tip::searched;
+use steelyard_ledger::accounts::Account;
+use steelyard_ledger::chain::{Block, Chain, seal};
+use steelyard_ledger::tip::searched;
 
 use super::{HEADER_RULES, assert_all_broken, header_rule};
 

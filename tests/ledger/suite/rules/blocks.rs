@@ -5,9 +5,9 @@ use steelyard_core::encode::DecodeError;
 use steelyard_core::hash::{Address, BodyRoot, StateRoot};
 use steelyard_core::params::Params;
 use steelyard_core::types::body::Coinbase;
-use steelyard_tests::accounts::{Account, Terms, coins};
-use steelyard_tests::chain::{Block, Chain, seal};
-use steelyard_tests::tip::searched;
+use steelyard_ledger::accounts::{Account, Terms, coins};
+use steelyard_ledger::chain::{Block, Chain, seal};
+use steelyard_ledger::tip::searched;
 
 use super::{BLOCK_RULES, assert_all_broken, block_rule};
 

@@ -8,8 +8,8 @@ use steelyard_core::encode::{DecodeError, List};
 use steelyard_core::hash::{Address, AssetId, NetworkId};
 use steelyard_core::state::{Key, Record};
 use steelyard_core::types::transaction::{Action, TX_BYTES_MAX, Transaction, asset_id};
-use steelyard_tests::accounts::{Account, Terms, coins, issue, transfer, units};
-use steelyard_tests::chain::{Chain, seal};
+use steelyard_ledger::accounts::{Account, Terms, coins, issue, transfer, units};
+use steelyard_ledger::chain::{Chain, seal};
 
 use super::{TX_RULES, assert_all_broken, tx_rule};
 

@@ -1,0 +1,20 @@
+//! Tests of the ledger's meaning, one program: rules, bytes and laws, over the pure crate alone.
+//!
+//! | module | what |
+//! |---|---|
+//! | `vectors` | published test vectors, from the folder in `STEELYARD_VECTORS` |
+//! | `golden` | bytes and hashes of the ledger, frozen |
+//! | `rules` | every rule broken once, by its exact variant |
+//! | `properties` | laws that hold on any chain, on seeded random ones |
+//! | `scenarios` | the acceptance scenarios that need no running node |
+//!
+//! Random tests print their seed and take it from `STEELYARD_SEED`. No test judges by a clock. A
+//! premise that fails is a failed test, and a test that skips says so: unwrapping and printing are
+//! allowed.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout)]
+
+mod golden;
+mod properties;
+mod rules;
+mod scenarios;
+mod vectors;

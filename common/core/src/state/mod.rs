@@ -1,7 +1,8 @@
 //! The state: every record of the ledger, under one root that each block's header commits to.
 //! Must not know blocks, transactions or stores. Read [`record`] for what is held, [`trie`]
-//! for how, [`proof`] for what a client without the state can check.
+//! for how, [`proof`] and [`excerpt`] for what a client without the state can check.
 
+pub mod excerpt;
 pub mod proof;
 pub mod record;
 pub mod trie;
@@ -9,6 +10,7 @@ pub mod trie;
 #[cfg(test)]
 mod tests;
 
+pub use excerpt::{Excerpt, Wanted};
 pub use proof::{PROOF_BYTES_MAX, Proof, ProofError};
 pub use record::{AssetDescription, Key, Path, Record};
 pub use trie::{BuildError, Trie};

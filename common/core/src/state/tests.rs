@@ -11,10 +11,10 @@ use super::*;
 use crate::hash::{Address, StateRoot};
 
 /// SplitMix64 (Steele et al., 2014): the same numbers on every run.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,11 +22,11 @@ impl Random {
         mixed ^ mixed >> 31
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    fn bytes(&mut self) -> [u8; 32] {
+    pub(super) fn bytes(&mut self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.next().to_le_bytes()));
         bytes
@@ -34,7 +34,7 @@ impl Random {
 
     /// One of about 1,100 keys: 60 addresses with up to 17 assets each, half of which differ
     /// in their first bits, half in their last.
-    fn key(&mut self) -> Key {
+    pub(super) fn key(&mut self) -> Key {
         let address = Address(Self(self.below(60)).bytes());
         let mut asset = AssetId::ZERO;
         let number = 1 + self.below(17) as u8;
@@ -46,7 +46,7 @@ impl Random {
         }
     }
 
-    fn record(&mut self, key: &Key) -> Record {
+    pub(super) fn record(&mut self, key: &Key) -> Record {
         match key {
             Key::Account(_) => Record::Account { balance: self.next(), nonce: self.below(9) },
             Key::Holding(..) => Record::Holding { amount: self.next() },
@@ -55,7 +55,7 @@ impl Random {
     }
 
     /// Up to 400 changes, of which a tenth, half or nearly all remove.
-    fn changes(&mut self) -> BTreeMap<Key, Option<Record>> {
+    pub(super) fn changes(&mut self) -> BTreeMap<Key, Option<Record>> {
         let count = [1, 2, 10, 100, 400][self.below(5) as usize];
         let removals_of_20 = [2, 10, 19][self.below(3) as usize];
         let mut changes = BTreeMap::new();
@@ -198,7 +198,7 @@ fn a_holding_of_coins_is_our_fault() {
 }
 
 /// A few hundred records, the same on every run.
-fn sample() -> Trie {
+pub(super) fn sample() -> Trie {
     let mut random = Random(5);
     let mut trie = Trie::new();
     for _ in 0..400 {

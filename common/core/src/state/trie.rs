@@ -9,6 +9,7 @@
 //! Functions here recurse, and so does the drop of a trie, once or twice per level: at most
 //! 512 levels, because splits strictly increase downwards and a path has 512 bits.
 
+mod excerpt;
 mod holdings;
 
 use std::fmt;

@@ -4,10 +4,8 @@
 use super::{Leaf, Node, Trie};
 use crate::hash::{Address, AssetId};
 use crate::state::bit;
-use crate::state::record::{Key, PATH_BYTES, Record};
-
-/// Bits of a path that say whose record it is.
-const OWNER_BITS: u16 = 8 * (PATH_BYTES as u16 / 2);
+use crate::state::excerpt::OWNER_BITS;
+use crate::state::record::{Key, Record};
 
 impl Trie {
     /// What the address holds other than coins, ascending by asset, the first `limit` of it. Looks

@@ -1,4 +1,4 @@
-//! One address: what the state holds there, what is pending, and the proof of it. Must not know
+//! One address: what the state holds there, what is pending, and the proofs of it. Must not know
 //! history.
 
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use steelyard_core::address as text;
 use steelyard_core::amount::{self, Coins};
 use steelyard_core::hash::{Address, AssetId, BlockId};
 use steelyard_core::params::Params;
-use steelyard_core::state::{Key, Record, Trie};
+use steelyard_core::state::{Key, Record, Trie, Wanted};
 
 use super::Api;
 use super::error::ApiError;
 use super::request::{Args, Segment};
-use super::types::{AddressInfo, AddressProof, Holding};
+use super::types::{AddressHoldings, AddressInfo, AddressProof, Holding};
 use crate::limits::API_ASSETS_MAX;
 use crate::mempool;
 
@@ -55,6 +55,46 @@ pub(super) async fn proof(
         header: hex::encode(header.to_bytes()),
         proof: hex::encode(state.prove(&key).to_bytes()),
     }))
+}
+
+/// `GET /address/{address}/holdings`: a page of all it holds, with one proof of the page, of its
+/// coins and of the descriptions of the assets.
+pub(super) async fn holdings(
+    State(api): State<Arc<Api>>,
+    segment: Segment,
+    args: Args,
+) -> Result<Json<AddressHoldings>, ApiError> {
+    let params = &api.chain.shared.params;
+    let address = parse(params, &segment)?;
+    let after = args.text("after").map(|text| Segment(text.to_owned()).id::<AssetId>()).transpose()?;
+    let limit = usize::try_from(args.limit()?).unwrap_or(usize::MAX);
+    api.blocking(move |api| {
+        let (state, header, block) = {
+            let view = api.chain.shared.read();
+            (view.state(), view.tip().header, view.tip().id)
+        };
+        let page = Wanted::Holdings { of: address, after, limit };
+        let mut wanted = vec![Wanted::Record(Key::Account(address)), page];
+        let shown = state.excerpt(&wanted).open(&state.root());
+        let page = shown.ok().and_then(|shown| shown.holdings(&address, after).ok());
+        let page = page.ok_or_else(|| ApiError::internal("a state does not show what it was asked for"))?;
+        wanted.extend(page.held.iter().map(|(asset, _)| Wanted::Record(Key::Asset(*asset))));
+        let balance = match state.get(&Key::Account(address)) {
+            Some(Record::Account { balance, .. }) => *balance,
+            _ => 0,
+        };
+        Ok(Json(AddressHoldings {
+            address: text::format(&api.chain.shared.params.prefix, &address),
+            balance: Coins(balance),
+            assets: page.held.into_iter().filter_map(|held| holding(&state, held)).collect(),
+            is_complete: page.is_complete,
+            height: header.height,
+            block,
+            header: hex::encode(header.to_bytes()),
+            excerpt: hex::encode(state.excerpt(&wanted).to_bytes()),
+        }))
+    })
+    .await
 }
 
 fn parse(params: &Params, segment: &Segment) -> Result<Address, ApiError> {

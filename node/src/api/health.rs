@@ -26,7 +26,7 @@ const INDEX: &str = r#"steelyard-node
 /api/v1/blocks?from=H&limit=N  /blocks/tip  /blocks/tip/height  /headers?from=H&limit=N
 /api/v1/block/{id}  /block/{id}/raw  /block/{id}/txs  /block-height/{height}
 /api/v1/tx/{id}  /tx/{id}/raw  /tx/{id}/proof
-/api/v1/address/{address}  /address/{address}/proof?asset=ID
+/api/v1/address/{address}  /address/{address}/proof?asset=ID  /address/{address}/holdings?after=ID&limit=N
 /api/v1/mempool  /mempool/txs?before=ARRIVAL&limit=N
 /api/v1/peers  /chain-tips  /forks?depth=N
 POST /api/v1/tx  /txs

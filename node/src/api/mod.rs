@@ -150,6 +150,7 @@ fn routes() -> Router<Arc<Api>> {
         .route("/tx/{id}/proof", read(&[], tx::proof))
         .route("/address/{address}", read(&[], address::info))
         .route("/address/{address}/proof", read(&["asset"], address::proof))
+        .route("/address/{address}/holdings", read(&["after", "limit"], address::holdings))
         .route("/mempool", read(&[], mempool::summary))
         .route("/mempool/txs", read(&["before", "limit"], mempool::list))
         .route("/chain-tips", read(&[], forks::tips))

@@ -19,6 +19,7 @@ mod wanted;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use steelyard_core::consensus::error::TxRule;
 use steelyard_core::encode::List;
 use steelyard_core::hash::TxId;
 use steelyard_core::types::transaction::{TX_BYTES_MAX, Transaction};
@@ -68,7 +69,8 @@ pub(super) enum RelayAction {
 pub(super) enum TxVerdict {
     /// It is pending now, or it was pending or confirmed before.
     Taken,
-    /// By the state or by the node's limits, which is nobody's fault.
+    /// By the state or by the node's limits, which is nobody's fault
+    /// ([`steelyard_core::consensus::error::Blame`]).
     Refused,
     /// By its form or its signatures: whoever sent it is to be dropped.
     Guilty,
@@ -244,7 +246,7 @@ impl Relay {
         let asked = sender.requests.get(&request).ok_or("unsolicited_txs")?;
         let (mut missing, mut got) = (asked.ids.clone(), Vec::with_capacity(txs.len()));
         for bytes in txs {
-            let tx = Transaction::from_bytes(bytes).map_err(|_| "malformed_tx")?;
+            let tx = Transaction::from_bytes(bytes).map_err(|error| TxRule::Malformed(error).name())?;
             let id = tx.body.id();
             let place = missing.iter().position(|asked| *asked == id).ok_or("unrequested_tx")?;
             missing.remove(place);

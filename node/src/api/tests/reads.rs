@@ -1,14 +1,18 @@
 //! What is read: every route's answer, and its refusals.
 
+use steelyard_core::amount::{self, Coins};
 use steelyard_core::hash::BodyRoot;
 use steelyard_core::merkle::top_of_path;
-use steelyard_core::state::{Key, Proof, Record};
+use steelyard_core::state::{Excerpt, Key, Proof, Record};
 use steelyard_core::types::body::{BodyNode, leaf, root_of};
 use steelyard_core::types::header::{HEADER_BYTES, Header};
 use steelyard_runtime::sled_door::Batch;
 
 use super::*;
-use crate::api::types::{AddressProof, Block, BlockSummary, Mempool, PendingTx, Ready, Status, Tx, TxProof};
+use crate::api::types::{
+    AddressHoldings, AddressInfo, AddressProof, Block, BlockSummary, Mempool, PendingTx, Ready, Status, Tx,
+    TxProof,
+};
 use crate::limits::API_PAGE_MAX;
 use crate::store::schema::{Space, key};
 
@@ -201,6 +205,60 @@ async fn proofs_lead_to_the_header() {
     let absent: AddressProof = stage.get(&format!("/address/{address}/proof?asset={asset}")).await.typed();
     let absent = Proof::from_bytes(&hex::decode(&absent.proof).unwrap()).unwrap();
     assert_eq!(absent.verify(&header.state_root, &Key::Holding(payer(), asset)), Ok(None));
+}
+
+/// Assets come in pages, and each page with one proof of all that it says.
+#[tokio::test]
+async fn all_that_an_address_holds_is_proven() {
+    let stage = Stage::new();
+    let issue = |number: u8| Action::Issue {
+        symbol: List::new(vec![b'A' + number; 3]).unwrap(),
+        decimals: number,
+        supply: 1_000 + u64::from(number),
+        mintable: false,
+    };
+    for nonce in 0..5u8 {
+        assert_eq!(stage.submit(&act(nonce.into(), 1_000, issue(nonce))).await.status, StatusCode::OK);
+    }
+    stage.mine().await;
+    let address = stage.text(&payer());
+    let (mut seen, mut after, mut pages) = (Vec::new(), None::<AssetId>, 0);
+    loop {
+        let cursor = after.map(|asset| format!("&after={asset}")).unwrap_or_default();
+        let path = format!("/address/{address}/holdings?limit=2{cursor}");
+        let page: AddressHoldings = stage.get(&path).await.typed();
+        let header = Header::from_bytes(&hex::decode(&page.header).unwrap().try_into().unwrap());
+        let excerpt = Excerpt::from_bytes(&hex::decode(&page.excerpt).unwrap()).unwrap();
+        let shown = excerpt.open(&header.state_root).unwrap();
+        let proven = shown.holdings(&payer(), after).unwrap();
+        assert_eq!(proven.is_complete, page.is_complete);
+        let told: Vec<AssetId> = page.assets.iter().map(|held| held.asset).collect();
+        assert_eq!(proven.held.iter().map(|(asset, _)| *asset).collect::<Vec<_>>(), told);
+        for (held, (asset, units)) in page.assets.iter().zip(&proven.held) {
+            let Ok(Some(Record::Asset(description))) = shown.record(&Key::Asset(*asset)) else {
+                panic!("the description is shown too")
+            };
+            assert_eq!((&description.symbol, description.decimals), (&held.symbol, held.decimals));
+            assert_eq!(amount::format(*units, held.decimals), held.amount);
+        }
+        let Ok(Some(Record::Account { balance, nonce: 5 })) = shown.record(&Key::Account(payer())) else {
+            panic!("the account is shown too")
+        };
+        assert_eq!(Coins(*balance), page.balance);
+        (after, pages) = (told.last().copied(), pages + 1);
+        seen.extend(told);
+        if page.is_complete {
+            break;
+        }
+    }
+    let info: AddressInfo = stage.get(&format!("/address/{address}")).await.typed();
+    assert_eq!(seen, info.assets.iter().map(|held| held.asset).collect::<Vec<_>>());
+    assert_eq!((seen.len(), pages), (5, 3));
+    let stranger = stage.text(&Address([0x44; 32]));
+    let nothing: AddressHoldings = stage.get(&format!("/address/{stranger}/holdings")).await.typed();
+    assert!(nothing.assets.is_empty() && nothing.is_complete && nothing.balance == Coins(0));
+    let wrong = format!("/address/{address}/holdings?after=1");
+    assert_eq!(stage.get(&wrong).await.refusal(), (400, "invalid_id".to_owned()));
 }
 
 #[tokio::test]

@@ -202,6 +202,27 @@ pub struct AddressProof {
     pub proof: String,
 }
 
+/// `GET /address/{a}/holdings`: a page of all that the address holds, and the proof of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressHoldings {
+    /// The address.
+    pub address: String,
+    /// Its coins.
+    pub balance: Coins,
+    /// What it holds of assets, ascending by asset.
+    pub assets: Vec<Holding>,
+    /// Whether nothing comes behind; if not, `after` of the next page is the last asset of this one.
+    pub is_complete: bool,
+    /// Height of the block whose state it is.
+    pub height: u64,
+    /// That block.
+    pub block: BlockId,
+    /// Its header's bytes, hex, which hold the state root.
+    pub header: String,
+    /// Bytes of the excerpt of the state, hex: coins, the page, and the assets' descriptions.
+    pub excerpt: String,
+}
+
 /// `GET /mempool`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mempool {

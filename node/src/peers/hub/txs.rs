@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use steelyard_core::consensus::error::Blame;
 use steelyard_core::consensus::transaction::CheckedTx;
 use steelyard_core::hash::TxId;
 use steelyard_runtime::frame::Frame;
@@ -44,11 +45,9 @@ impl Hub {
         self.runtime.spawn(async move {
             let shared = Arc::clone(&context.chain.shared);
             let ids: Vec<TxId> = txs.iter().map(|(id, _)| *id).collect();
-            let check = move || -> Vec<Result<CheckedTx, &'static str>> {
-                let check = |(_, bytes): (TxId, Vec<u8>)| {
-                    submission::check(&shared, &bytes).map_err(|rule| rule.name())
-                };
-                txs.into_par_iter().map(check).collect()
+            let check = move || -> Vec<Result<CheckedTx, PoolError>> {
+                let txs = txs.into_par_iter();
+                txs.map(|(_, bytes)| submission::check(&shared, &bytes).map_err(PoolError::from)).collect()
             };
             let verdicts = match context.workers.run(check).await {
                 Ok(checked) => submit(&context, ids, checked).await,
@@ -78,27 +77,19 @@ impl Hub {
 async fn submit(
     context: &Context,
     ids: Vec<TxId>,
-    checked: Vec<Result<CheckedTx, &'static str>>,
+    checked: Vec<Result<CheckedTx, PoolError>>,
 ) -> Vec<(TxId, TxVerdict, &'static str)> {
     let mut good = Vec::new();
-    let refused: Vec<Option<&'static str>> = checked
-        .into_iter()
-        .map(|checked| match checked {
-            Ok(tx) => {
-                good.push(tx);
-                None
-            }
-            Err(rule) => Some(rule),
-        })
-        .collect();
+    let refused: Vec<Option<PoolError>> =
+        checked.into_iter().map(|checked| checked.map(|tx| good.push(tx)).err()).collect();
     let admitted = if good.is_empty() { Ok(Vec::new()) } else { context.chain.submit_txs(good).await };
     let mut admitted = admitted.map(Vec::into_iter);
-    let mut verdict = |refused: Option<&'static str>| match (refused, &mut admitted) {
-        (Some(rule), _) => (TxVerdict::Guilty, rule),
+    let mut verdict = |refused: Option<PoolError>| match (refused, &mut admitted) {
+        (Some(refused), _) => judge(&refused),
         (None, Err(ChainError::Busy | ChainError::Stopping)) => (TxVerdict::Busy, ""),
         (None, Ok(verdicts)) => match verdicts.next() {
             Some(Ok(_)) => (TxVerdict::Taken, ""),
-            Some(Err(error)) => (TxVerdict::Refused, PoolError::name(&error)),
+            Some(Err(refused)) => judge(&refused),
             None => (TxVerdict::Busy, ""),
         },
     };
@@ -109,4 +100,10 @@ async fn submit(
             (id, verdict, rule)
         })
         .collect()
+}
+
+/// Whether a refusal speaks against the sender, and its name. The node's own limits never do.
+fn judge(refused: &PoolError) -> (TxVerdict, &'static str) {
+    let is_guilty = matches!(refused, PoolError::Rule(rule) if rule.blame() == Blame::Sender);
+    (if is_guilty { TxVerdict::Guilty } else { TxVerdict::Refused }, refused.name())
 }

@@ -313,7 +313,7 @@ fn a_peer_that_breaks_the_protocol_is_named() {
     let twice = [first.1.clone(), first.1.clone()];
     assert_eq!(stage.received(1, request, &twice), Err("unrequested_tx"));
     let rubbish = List::new(vec![1, 2, 3]).unwrap();
-    assert_eq!(stage.received(1, request, &[rubbish]), Err("malformed_tx"));
+    assert_eq!(stage.received(1, request, &[rubbish]), Err("malformed"));
     assert_eq!(stage.received(1, request, &[first.1]).unwrap().len(), 1);
     assert_eq!(stage.received(1, request, &[]), Err("unsolicited_txs"));
     stage.relay.peer_down(1);

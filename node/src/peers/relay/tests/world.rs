@@ -440,7 +440,7 @@ fn random_network(seed: u64) {
         let expected = match world.machines[*liar].kind {
             Kind::Swapper => "unrequested_tx",
             Kind::Forger => "guilty",
-            Kind::Rubbish => "malformed_tx",
+            Kind::Rubbish => "malformed",
             kind => panic!("{kind:?} breaks no rule"),
         };
         assert_eq!(*code, expected);

@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod chainfile;
+pub mod fuzz;
+pub mod fork_cases;
 pub mod generate;
 pub mod inprocess;
 pub mod network;
@@ -19,4 +21,4 @@ pub mod stored;
 pub mod usage;
 pub mod wallet;
 
-pub use steelyard_ledger::{accounts, chain, random, tip};
+pub use steelyard_ledger::{accounts, broken, chain, random, tip};

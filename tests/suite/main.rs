@@ -4,13 +4,18 @@
 //! |---|---|
 //! | `wallet_vectors` | those of the wallet's keys |
 //! | `golden` | the bytes of every message, frozen |
+//! | `fuzz` | the fuzz targets that need more than the rules, over their inputs |
 //! | `generated` | generated chains are valid, and the same every time |
 //! | `node_scenarios` | those that need one |
 //! | `payment` | a payment through the API, and every refusal of one |
+//! | `doors` | every rule broken once, at every door of a node |
+//! | `review` | the attacks behind the rules, those that need a node |
 //! | `light` | the framed protocol, as wallets use it and strangers misuse it |
 //! | `wallet` | wallet daemons and commands, before honest nodes and lying ones |
 //! | `peers` | nodes that find, feed and cheat one another |
+//! | `forks` | a tree of forks in every order of arrival, by a node's chain in this process |
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
+//! | `reference` | blocks that arrive at a node, compared with the second implementation |
 //! | `tamper` | `verify --full` on tampered stores |
 //! | `tidy` | layers, purity, heads, the README's paths |
 //!
@@ -20,12 +25,17 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout)]
 
 mod crash;
+mod doors;
+mod forks;
+mod fuzz;
 mod generated;
 mod golden;
 mod light;
 mod node_scenarios;
 mod payment;
 mod peers;
+mod reference;
+mod review;
 mod tamper;
 mod tidy;
 mod wallet;

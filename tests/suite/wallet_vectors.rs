@@ -1,12 +1,12 @@
 //! Published test vectors of the wallet's keys through the wallet's own functions: words (BIP 39),
-//! derivation (BIP 32), passphrases (RFC 9106). Where they are and when they are skipped: see
-//! `vectors`. Must not hold any expected value.
+//! derivation (BIP 32), passphrases (RFC 9106), the seal (Wycheproof). Where they are and when they
+//! are skipped: see `vectors`. Must not hold any expected value.
 
 use serde::Deserialize;
 
 use steelyard_ledger::published::{json, text};
 use steelyard_wallet::keystore::derive::{ACCOUNT_BYTES, Account, ExtendedPublic, ExtendedSecret, Prefix};
-use steelyard_wallet::keystore::{KdfCost, KdfInput, Words, argon2id};
+use steelyard_wallet::keystore::{KdfCost, KdfInput, Words, argon2id, seal, unseal};
 
 fn bytes(text: &str) -> Vec<u8> {
     hex::decode(text).unwrap()
@@ -184,4 +184,57 @@ fn rfc9106_argon2id() {
         asserted += 1;
     }
     assert_eq!((cases.len(), asserted), (3, 1));
+}
+
+/// Sealed texts of another project, right and wrong ones.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Aead {
+    test_groups: Vec<AeadGroup>,
+}
+
+#[derive(Deserialize)]
+struct AeadGroup {
+    tests: Vec<AeadCase>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AeadCase {
+    tc_id: u32,
+    key: String,
+    iv: String,
+    aad: String,
+    msg: String,
+    ct: String,
+    tag: String,
+    result: String,
+}
+
+/// The seal of a keystore's file. A nonce of another length than its own is none by type.
+#[test]
+fn wycheproof_xchacha20_poly1305() {
+    let Some(Aead { test_groups }) = json::<Aead>("wycheproof/xchacha20_poly1305_test.json") else { return };
+    let (mut opened, mut refused, mut skipped) = (0, 0, 0);
+    for case in test_groups.iter().flat_map(|group| &group.tests) {
+        let Ok(nonce) = bytes(&case.iv).try_into() else {
+            assert_eq!(case.result, "invalid", "{}", case.tc_id);
+            skipped += 1;
+            continue;
+        };
+        let (key, tag) = (bytes(&case.key).try_into().unwrap(), bytes(&case.tag).try_into().unwrap());
+        let (clear, mut text) = (bytes(&case.aad), bytes(&case.ct));
+        let is_open = unseal(&key, &nonce, &clear, &mut text, &tag);
+        assert_eq!(is_open, case.result == "valid", "{}", case.tc_id);
+        if is_open {
+            assert_eq!(hex::encode(&text), case.msg, "{}", case.tc_id);
+            assert_eq!(seal(&key, &nonce, &clear, &mut text), tag, "{}", case.tc_id);
+            opened += 1;
+        } else {
+            refused += 1;
+        }
+        // Sealed again, or left as it was.
+        assert_eq!(hex::encode(&text), case.ct, "{}", case.tc_id);
+    }
+    assert_eq!((opened, refused, skipped), (246, 60, 9));
 }

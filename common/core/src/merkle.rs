@@ -255,16 +255,24 @@ mod tests {
         assert_eq!(levels.path(0, 41), None);
     }
 
+    /// What comes after is another history, as after a reorganisation: nothing of the old one is left.
     #[test]
     fn truncating_is_never_having_pushed() {
         let all = leaves(33);
         for keep in 0..33 {
             let mut levels = Levels::default();
             all.iter().cloned().for_each(|leaf| levels.push(leaf));
-            levels.truncate(keep);
-            assert_eq!(levels.count(), keep);
-            all[keep as usize..].iter().cloned().for_each(|leaf| levels.push(leaf));
-            assert_eq!(levels.frontier(33).unwrap().top(), Some(reference(&all)));
+            levels.truncate(keep as u64);
+            assert_eq!(levels.count(), keep as u64);
+            let other = (keep..33).map(|place| Text(format!("other {place},")));
+            let now: Vec<Text> = all[..keep].iter().cloned().chain(other).collect();
+            now[keep..].iter().cloned().for_each(|leaf| levels.push(leaf));
+            for count in 1..=33 {
+                let top = reference(&now[..count]);
+                assert_eq!(levels.frontier(count as u64).unwrap().top(), Some(top.clone()));
+                let path = levels.path(0, count as u64).unwrap();
+                assert_eq!(top_of_path(&now[0], 0, count as u64, &path), Some(top));
+            }
         }
     }
 }

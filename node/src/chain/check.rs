@@ -15,7 +15,7 @@ use steelyard_core::types::header::Header;
 use steelyard_core::types::transaction::full_id;
 
 use super::error::{BlockError, LoadError};
-use super::index::Entry;
+use super::index::{Entry, Verdict};
 use super::view::Shared;
 use crate::store::{Store, damaged};
 
@@ -90,6 +90,9 @@ pub fn check_blocks(shared: &Shared, tail: Option<Tail>, blocks: Vec<UncheckedBl
 
 /// Checks a header on the tail if it is its child, else on its parent in the chain.
 fn check_next(shared: &Shared, tail: Option<Tail>, header: &Header, now: u64) -> Result<Tail, BlockError> {
+    if let Some(reason) = marked(shared, header) {
+        return Err(BlockError::KnownInvalid { reason });
+    }
     let mut tail = match tail.filter(|tail| tail.header.id == header.prev) {
         Some(tail) => tail,
         None => stand_on(shared, header)?,
@@ -110,13 +113,19 @@ fn check_next(shared: &Shared, tail: Option<Tail>, header: &Header, now: u64) ->
     Ok(tail)
 }
 
+/// The rule by which a block or its parent is known to be invalid: nothing else of it is looked at.
+fn marked(shared: &Shared, header: &Header) -> Option<String> {
+    let view = shared.read();
+    let mark = |id: &BlockId| match view.index().number(id).map(|number| &view.index().get(number).verdict) {
+        Some(Verdict::Invalid { reason }) => Some(reason.clone()),
+        _ => view.refused(id).map(str::to_owned),
+    };
+    mark(&header.id()).or_else(|| mark(&header.prev))
+}
+
 /// The parent of a header, in the chain.
 fn stand_on(shared: &Shared, header: &Header) -> Result<Tail, BlockError> {
     let view = shared.read();
-    let refused = view.refused(&header.id()).or_else(|| view.refused(&header.prev));
-    if let Some(reason) = refused {
-        return Err(BlockError::KnownInvalid { reason: reason.to_owned() });
-    }
     let unknown = || BlockError::UnknownParent(header.prev);
     let number = view.index().number(&header.prev).ok_or_else(unknown)?;
     let entry = view.index().get(number);

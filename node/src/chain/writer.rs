@@ -81,6 +81,12 @@ impl Writer {
     }
 
     fn serve(&mut self, queue: &Receiver<Command>) -> Result<(), StoreError> {
+        // A stored branch that other rules had refused may be the best by these.
+        let before = self.tip;
+        self.connect_best()?;
+        if self.tip != before {
+            self.commit()?;
+        }
         loop {
             match queue.recv_timeout(Duration::from_millis(IDLE_MS)) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return self.finish_checkpoint(),

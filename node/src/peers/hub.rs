@@ -263,7 +263,7 @@ impl Hub {
                     Ok(actions) => self.relayed(actions),
                     Err(code) => {
                         self.misbehaved(peer, code);
-                        self.drop_peer(peer, code, "it sent transactions that it was not asked for".into());
+                        self.drop_peer(peer, code, format!("it sent transactions that were no answer: {code}"));
                     }
                 }
             }

@@ -7,8 +7,12 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout)]
 
 pub mod accounts;
+pub mod broken;
+pub mod cases;
 pub mod chain;
+pub mod fuzz;
 pub mod golden;
 pub mod published;
 pub mod random;
+pub mod story;
 pub mod tip;

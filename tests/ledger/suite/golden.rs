@@ -1,6 +1,10 @@
 //! The ledger's bytes and hashes, frozen in `tests/ledger/golden/*.txt`. On purpose alone, and with
 //! a new rule set, `STEELYARD_GOLDEN=write cargo test -p steelyard-ledger golden` writes them anew.
-//! Must not draw on anything random or on a clock.
+//! `edges` has the ends of every range, `block` a chain in one file for those who write a ledger of
+//! their own. Must not draw on anything random or on a clock.
+
+mod block;
+mod edges;
 
 use std::path::Path;
 

@@ -38,7 +38,7 @@ use steelyard_core::hash::{Address, NetworkId};
 use steelyard_core::types::transaction::{Authorization, Transaction, TxBody};
 
 pub use error::{Fault, KeystoreError};
-pub use seal::{CostError, KdfCost, KdfInput, OutOfMemory, argon2id};
+pub use seal::{CostError, KdfCost, KdfInput, OutOfMemory, argon2id, seal, unseal};
 pub use secret::{Passphrase, WORD_COUNTS, Words, WordsError};
 
 use derive::{Account, Signer};

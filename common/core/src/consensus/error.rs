@@ -129,13 +129,22 @@ pub enum RuleError {
     },
 }
 
-/// Whose fault a broken rule is.
+/// Whose fault a rule is that a block breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Of who sent it: nothing is said about the block.
     Sender,
     /// Of the block: it and its descendants are invalid for ever under this rule set.
     Block,
+}
+
+/// Whom a transaction's broken rule speaks against, among those who pass transactions on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// Who sent it: it breaks the rule under every state, so no honest node has it.
+    Sender,
+    /// Nobody: it may be right under the state of another tip, which an honest node may have.
+    Nobody,
 }
 
 impl RuleError {
@@ -197,6 +206,38 @@ impl BlockRule {
 }
 
 impl TxRule {
+    /// Whom it speaks against. Form and signatures are the same for everybody; expiry, nonces,
+    /// balances and assets are not. No other arm: a new rule says where it belongs.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Malformed(_)
+            | Self::Format { .. }
+            | Self::WrongNetwork { .. }
+            | Self::NoPayments
+            | Self::ZeroAmount { .. }
+            | Self::Symbol
+            | Self::Decimals { .. }
+            | Self::NoSupply
+            | Self::CoinsAreNoAsset
+            | Self::InvalidPolicy(_)
+            | Self::WrongSender
+            | Self::Signers { .. }
+            | Self::SignatureCount { .. }
+            | Self::InvalidSignature { .. } => Blame::Sender,
+            Self::Expired { .. }
+            | Self::NonceUsed { .. }
+            | Self::NonceGap { .. }
+            | Self::InsufficientFunds { .. }
+            | Self::InsufficientAsset { .. }
+            | Self::UnknownAsset { .. }
+            | Self::NotMintable { .. }
+            | Self::NotIssuer { .. }
+            | Self::SupplyOverflow { .. }
+            | Self::BalanceOverflow => Blame::Nobody,
+        }
+    }
+
     /// The rule's name, stable.
     #[must_use]
     pub fn name(&self) -> &'static str {

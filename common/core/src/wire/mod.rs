@@ -144,11 +144,12 @@ pub fn peer_bytes_max(kind: u8) -> Option<usize> {
     }
 }
 
-/// Longest body before the handshake is done: only its own two kinds are taken.
+/// Longest body before the handshake is done: only its own two kinds are taken. A hello may be longer
+/// than this version's, so that one of another version can be told which version this is.
 #[must_use]
 pub fn handshake_bytes_max(kind: u8) -> Option<usize> {
     match kind {
-        Hello::KIND => Some(Hello::BYTES_MAX),
+        Hello::KIND => Some(HANDSHAKE_FRAME_BYTES_MAX - ENVELOPE_BYTES),
         Bye::KIND => Some(Bye::BYTES_MAX),
         _ => None,
     }

@@ -94,8 +94,15 @@ fn a_branch_with_a_bad_block_in_the_middle_is_refused_for_ever() {
         for id in [b2, b3] {
             assert_eq!(node.verdict(id), Some(Verdict::Invalid { reason: "state_root".into() }));
             assert_eq!(node.give(&maker, id), Err(known_invalid("state_root")));
+            let mut bare = maker.block(id);
+            bare.body.items.clear();
+            assert_eq!(node.chain.submit_block(bare, LATE), Err(known_invalid("state_root")));
         }
         assert_eq!(node.give(&maker, b4), Err(known_invalid("state_root")));
+        // Nothing more is looked at: neither its own faults, nor, at that price, its signatures.
+        let mut worse = maker.block(b4);
+        worse.header.elapsed += 1;
+        assert_eq!(node.chain.submit_block(worse, LATE), Err(known_invalid("state_root")));
     };
     check(&node);
     let node = node.reopened();

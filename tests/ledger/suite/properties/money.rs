@@ -8,8 +8,7 @@ use steelyard_core::state::{Key, Record, Trie};
 use steelyard_core::types::transaction::{Action, Transaction};
 use steelyard_ledger::chain::Chain;
 use steelyard_ledger::random::Random;
-
-use super::Story;
+use steelyard_ledger::story::Story;
 
 /// Units in all balances, and the supplies that descriptions state, by asset.
 fn sums(state: &Trie) -> (BTreeMap<AssetId, u128>, BTreeMap<AssetId, u128>) {

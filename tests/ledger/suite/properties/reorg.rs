@@ -2,11 +2,16 @@
 
 use steelyard_core::consensus::transition::{apply_changes, disconnect_changes};
 use steelyard_core::history::{self, HistoryFrontier, HistoryNode};
+use steelyard_core::state::{Trie, record};
 use steelyard_core::work::{from_bits, work_of};
 use steelyard_ledger::chain::Chain;
 use steelyard_ledger::random::Random;
+use steelyard_ledger::story::Story;
 
-use super::Story;
+/// Every record as it is stored and hashed, in order.
+fn bytes_of(state: &Trie) -> Vec<Vec<u8>> {
+    state.iter().map(|(key, value)| record::encode(&key, value).unwrap()).collect()
+}
 
 #[test]
 fn disconnecting_what_was_connected_gives_the_state_before() {
@@ -19,6 +24,7 @@ fn disconnecting_what_was_connected_gives_the_state_before() {
         let undone = disconnect_changes(connected.state(), connected.changes());
         assert_eq!((undone.root(), undone.len()), (before.root(), before.len()));
         assert!(undone.iter().eq(before.iter()));
+        assert_eq!(bytes_of(&undone), bytes_of(&before));
         assert_eq!(apply_changes(&before, connected.changes()).root(), connected.state().root());
         let changes = connected.changes();
         assert!(changes.windows(2).all(|pair| pair[0].key < pair[1].key));

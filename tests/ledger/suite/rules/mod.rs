@@ -1,6 +1,6 @@
-//! Every rule broken once, at every door it stands at, and found by its exact variant with what
-//! was got and expected. A rule without a case does not compile or fails here. Must not know how
-//! a rule is checked.
+//! Every rule broken once and found by its exact variant with what was got and expected: the door of
+//! the rules themselves; those of a node are in `doors` of the other suite. A rule without a case does
+//! not compile or fails here. Must not know how a rule is checked.
 
 mod blocks;
 mod headers;
@@ -10,13 +10,14 @@ mod transactions;
 use std::collections::BTreeSet;
 
 use steelyard_core::consensus::error::{BlockRule, HeaderRule, TxRule};
+use steelyard_ledger::broken::{BlockCase, Stage};
 
 /// Lists the variants of an enum of rules, with the names by which the API gives them out, which
 /// are frozen. The match has no other arm: a variant that is not listed does not compile, and
 /// [`assert_all_broken`] asks for a case of each one listed.
 macro_rules! rules {
     ($all:ident, $name_of:ident, $rules:ident: $($variant:ident = $name:literal),+ $(,)?) => {
-        const $all: &[&str] = &[$($name),+];
+        pub(crate) const $all: &[&str] = &[$($name),+];
 
         fn $name_of(rule: &$rules) -> &'static str {
             let name = match rule {
@@ -83,4 +84,13 @@ fn assert_all_broken(all: &[&'static str], broken: impl IntoIterator<Item = &'st
     let broken: BTreeSet<_> = broken.into_iter().collect();
     let missing: Vec<_> = all.iter().filter(|name| !broken.contains(*name)).collect();
     assert!(missing.is_empty(), "no case breaks {missing:?}");
+}
+
+/// The rules say of each block on the stage's tip what its case says, and each has a name of its own.
+fn assert_verdicts(stage: &Stage, cases: &[BlockCase]) {
+    for BlockCase { name, block, verdict } in cases {
+        assert_eq!(stage.chain.check_and_connect(block).map(|_| ()), *verdict, "{name}");
+    }
+    let names: BTreeSet<_> = cases.iter().map(|case| case.name).collect();
+    assert_eq!(names.len(), cases.len(), "a name says which");
 }

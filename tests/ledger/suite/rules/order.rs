@@ -7,9 +7,8 @@ use steelyard_core::types::body::Coinbase;
 use steelyard_core::types::header::Header;
 use steelyard_core::types::transaction::Action;
 use steelyard_ledger::accounts::{Terms, coins};
+use steelyard_ledger::broken::Stage;
 use steelyard_ledger::chain::{Block, seal};
-
-use super::transactions::Stage;
 
 /// What makes a fault, and the name of the rule that it breaks.
 type HeaderFault = (fn(&mut Header), &'static str);

@@ -1,0 +1,4 @@
+//! The program of `stored`.
+#![no_main]
+
+steelyard_fuzz::program!(steelyard_tests::fuzz::stored::stored);

@@ -8,8 +8,8 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod chainfile;
-pub mod fuzz;
 pub mod fork_cases;
+pub mod fuzz;
 pub mod generate;
 pub mod inprocess;
 pub mod network;

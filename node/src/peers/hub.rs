@@ -263,7 +263,8 @@ impl Hub {
                     Ok(actions) => self.relayed(actions),
                     Err(code) => {
                         self.misbehaved(peer, code);
-                        self.drop_peer(peer, code, format!("it sent transactions that were no answer: {code}"));
+                        let reason = format!("it sent transactions that were no answer: {code}");
+                        self.drop_peer(peer, code, reason);
                     }
                 }
             }

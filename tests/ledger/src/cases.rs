@@ -18,7 +18,7 @@
 //! | `blocks` | transition |
 //!
 //! A kind named `fork` needs a node and is made elsewhere. [`draw`] has what the kinds draw from, and
-//! [`reference`] runs the comparison.
+//! [`mod@reference`] runs the comparison.
 
 mod blocks;
 mod bytes;

@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn each_bound_is_checked_under_its_name() {
         type Break = fn(&mut Params);
-        let broken: [(&str, Break); 14] = [
+        let broken: [(&str, Break); 15] = [
             ("name", |p| p.name = "A".into()),
             ("prefix", |p| p.prefix = "sy1".into()),
             ("spacing", |p| p.spacing = 0),
@@ -396,6 +396,7 @@ mod tests {
             ("block_bytes_max", |p| p.block_bytes_max = BLOCK_BYTES_LEAST - 1),
             ("new_records_max", |p| p.new_records_max = 0),
             ("allocations", |p| p.allocations = vec![(Address([1; 32]), 1), (Address([1; 32]), 1)]),
+            ("allocations", |p| p.allocations = vec![(Address([1; 32]), 0)]),
             ("allocations", |p| p.allocations = vec![(Address([1; 32]), u64::MAX), (Address([2; 32]), 1)]),
         ];
         for (parameter, breaks) in broken {

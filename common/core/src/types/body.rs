@@ -156,7 +156,9 @@ mod tests {
         for items in 0..6 {
             let bytes = body(items).to_bytes();
             assert_eq!(bytes.len() + HEADER_BYTES, body(items).block_bytes());
-            assert_eq!(Body::from_bytes(&bytes, 1000), Ok(body(items)));
+            assert_eq!(Body::from_bytes(&bytes, bytes.len()), Ok(body(items)));
+            let (got, max) = (bytes.len(), bytes.len() - 1);
+            assert_eq!(Body::from_bytes(&bytes, max), Err(DecodeError::TooLong { got, max }));
             for cut in 0..bytes.len() {
                 assert_eq!(Body::from_bytes(&bytes[..cut], 1000), Err(DecodeError::Truncated));
             }

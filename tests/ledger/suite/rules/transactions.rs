@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use steelyard_core::consensus::error::{Blame, TxRule};
+use steelyard_core::consensus::error::{Blame, RuleError, TxRule};
 use steelyard_core::consensus::transaction::shape;
 use steelyard_core::hash::Address;
 use steelyard_core::state::{Key, Record};
-use steelyard_ledger::accounts::{coins, transfer, units};
+use steelyard_core::types::body::Coinbase;
+use steelyard_ledger::accounts::{Account, Terms, coins, issue, transfer, units};
 use steelyard_ledger::broken::{Seen, Stage, TxCase};
 use steelyard_ledger::chain::seal;
 
@@ -64,10 +65,7 @@ fn a_balance_beyond_u64_is_refused() {
         let bytes = stage.act(transfer(vec![payment])).to_bytes();
         let alone = stage.chain.judge(&bytes).unwrap_err();
         let refused = stage.chain.check_and_connect(&seal(stage.careless_block(&[bytes]))).unwrap_err();
-        assert_eq!(
-            refused,
-            steelyard_core::consensus::error::RuleError::Transaction { index: 1, rule: alone.clone() }
-        );
+        assert_eq!(refused, RuleError::Transaction { index: 1, rule: alone.clone() });
         alone
     };
     let full = Record::Account { balance: u64::MAX, nonce: 0 };
@@ -77,4 +75,45 @@ fn a_balance_beyond_u64_is_refused() {
     let full = Record::Holding { amount: u64::MAX };
     stage.chain.tamper(Key::Holding(rich, stage.gold), Some(full));
     assert_eq!(verdict(&stage, units(stage.gold, rich, 1)), TxRule::BalanceOverflow);
+}
+
+/// A miner that has all there can be is item 0's fault; two fees that are each all there can be are
+/// the second payer's. Neither comes of any history.
+#[test]
+fn what_a_miner_gets_beyond_u64_is_refused() {
+    let mut stage = Stage::new();
+    let empty = seal(stage.chain.empty_draft());
+    let miner = Coinbase::from_bytes(&empty.body.items[0]).unwrap().miner;
+    stage.chain.tamper(Key::Account(miner), Some(Record::Account { balance: u64::MAX, nonce: 0 }));
+    let refused = stage.chain.check_and_connect(&empty).unwrap_err();
+    assert_eq!(refused, RuleError::Transaction { index: 0, rule: TxRule::BalanceOverflow });
+
+    let mut stage = Stage::new();
+    let all = |nonce| Some(Record::Account { balance: u64::MAX, nonce });
+    stage.chain.tamper(Key::Account(stage.alice.address), all(3));
+    stage.chain.tamper(Key::Account(stage.carol.address), all(0));
+    let network = stage.chain.network();
+    let dear = |payer: &Account, nonce| {
+        payer.act(network, Terms::of_nonce(nonce).fee(u64::MAX), issue("A", 1, false)).to_bytes()
+    };
+    let block = stage.careless_block(&[dear(&stage.alice, 3), dear(&stage.carol, 0)]);
+    let refused = stage.chain.check_and_connect(&block).unwrap_err();
+    assert_eq!(refused, RuleError::Transaction { index: 2, rule: TxRule::BalanceOverflow });
+}
+
+/// Nobody gets there by sending; but a nonce must not begin again.
+#[test]
+fn the_last_nonce_is_never_used() {
+    let mut stage = Stage::new();
+    let (alice, last) = (stage.alice.address, u64::MAX);
+    stage.chain.tamper(Key::Account(alice), Some(Record::Account { balance: 9, nonce: last }));
+    let judged = |stage: &Stage, nonce| {
+        let payments = vec![coins(stage.carol.address, 1)];
+        let bytes = stage.alice.pay_bytes(stage.chain.network(), Terms::of_nonce(nonce), payments);
+        stage.chain.judge(&bytes).map(|_| ())
+    };
+    assert_eq!(judged(&stage, last), Err(TxRule::NonceUsed { got: last, expected: last }));
+    assert_eq!(judged(&stage, 0), Err(TxRule::NonceUsed { got: 0, expected: last }));
+    stage.chain.tamper(Key::Account(alice), Some(Record::Account { balance: 9, nonce: last - 1 }));
+    assert_eq!(judged(&stage, last - 1), Ok(()));
 }

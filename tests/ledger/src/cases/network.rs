@@ -124,7 +124,8 @@ fn disturb_allocations(random: &mut Random, allocations: &mut Vec<(Address, u64)
         2 => allocations.reverse(),
         3 => {
             // The sum at its bound or one above it.
-            let others: u64 = allocations.iter().map(|(_, amount)| amount).sum::<u64>() - allocations[at].1;
+            allocations[at].1 = 0;
+            let others = allocations.iter().fold(0u64, |sum, (_, amount)| sum.saturating_add(*amount));
             allocations[at].1 = u64::MAX - others + random.below(2).min(others);
         }
         _ => {

@@ -1,7 +1,7 @@
 //! Every broken header of [`steelyard_ledger::broken`], and what is no rule's matter but the clock's.
 
 use steelyard_core::consensus::error::{HeaderRule, RuleError};
-use steelyard_core::consensus::header::{Drift, Parent, check_header, drift};
+use steelyard_core::consensus::header::{Drift, Parent, check_alone, check_header, drift};
 use steelyard_core::types::header::Header;
 use steelyard_ledger::accounts::Account;
 use steelyard_ledger::broken::Stage;
@@ -31,6 +31,27 @@ fn every_header_rule_is_found_by_name() {
     });
     let work = header_rule(&HeaderRule::Work); // its own test below
     assert_all_broken(HEADER_RULES, broken.chain([work]));
+}
+
+/// What a light client can ask of a header without its parent, in the same order.
+#[test]
+fn a_header_alone_is_judged_by_what_it_shows() {
+    let (chain, right) = chain_and_child();
+    let judged = |change: &dyn Fn(&mut Header)| {
+        let mut header = right;
+        change(&mut header);
+        check_alone(chain.params(), &header)
+    };
+    let (parent, bits) = (right.prev_time, right.bits);
+    assert_eq!(judged(&|_| ()), Ok(()));
+    assert_eq!(judged(&|h| (h.version, h.height) = (2, 0)), Err(HeaderRule::Version { got: 2, expected: 1 }));
+    assert_eq!(judged(&|h| (h.height, h.time) = (0, 0)), Err(HeaderRule::Height { got: 0, expected: 1 }));
+    let late = HeaderRule::Time { got: parent, parent };
+    assert_eq!(judged(&|h| (h.time, h.bits) = (parent, 0)), Err(late));
+    assert_eq!(judged(&|h| h.bits -= 1), Err(HeaderRule::Bits { got: bits - 1, expected: bits }));
+    let unsearched = (0..).map(|nonce| Header { nonce, ..right });
+    let refused = unsearched.map(|header| check_alone(chain.params(), &header)).find(Result::is_err);
+    assert_eq!(refused, Some(Err(HeaderRule::ProofOfWork)));
 }
 
 /// No honest chain gets there: 2^128 is more hashing than there will be.

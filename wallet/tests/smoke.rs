@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -442,6 +443,42 @@ fn a_send_without_a_node_is_kept_and_said() {
     let id = first.strip_prefix("intent ").and_then(|rest| rest.split(':').next()).unwrap();
     assert_eq!(first, format!("intent {id}: asking again with --id {id} pays once"));
     assert_eq!(user.does(&format!("tx show {id}"))["id"], id);
+}
+
+#[test]
+fn a_daemon_that_ends_between_two_questions_is_started_again() {
+    let user = User::new();
+    user.does("import-dev");
+    user.does("stop");
+    // One that answers whether it is there and is gone with the next question, as one that is killed.
+    let socket = user.path("run/ending");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let ends = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let asked = request_line(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]").unwrap();
+        drop(stream);
+        let (mut stream, _) = listener.accept().unwrap();
+        (asked, request_line(&mut stream))
+    });
+    let params = steelyard_core::params::Params::dev();
+    let note = serde_json::json!({
+        "pid": 1, "socket": socket, "network": "dev", "network_id": params.network_id().to_string(),
+        "data_dir": user.data(), "version": "0", "nodes": [],
+    });
+    fs::write(user.data().join("daemon.json"), note.to_string()).unwrap();
+    let told = user.does("tx list");
+    assert_eq!(told["txs"].as_array().map(Vec::len), Some(0));
+    let (first, second) = ends.join().unwrap();
+    assert!(first.starts_with("GET /api/v1/wallets ") && second.starts_with("GET /api/v1/status "));
+}
+
+/// The first line of a request, read to the end of its head.
+fn request_line(stream: &mut UnixStream) -> String {
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap).take_while(|line| !line.is_empty());
+    let first = lines.next().unwrap();
+    lines.for_each(drop);
+    first
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! | [`logs`] | the log stream on stderr |
 //! | [`settings`] | layered settings, each value with where it came from |
 //! | [`dirs`], [`lock`] | the folders, and one process per folder |
+//! | [`disk`] | how much room there is |
 //! | [`network_file`] | a network's parameters as a file |
 //! | [`clock`] | the one file that asks the time |
 //! | [`signals`], [`crash`] | what asks a program to stop, and what a panic does |
@@ -30,6 +31,7 @@ pub mod clock;
 pub mod connections;
 pub mod crash;
 pub mod dirs;
+pub mod disk;
 pub mod exit;
 pub mod failpoint;
 pub mod frame;

@@ -9,7 +9,7 @@ use super::args::{AddressArgs, AddressCommand};
 use super::client::{CallError, Client};
 use super::config::Resolved;
 use super::failure::Failure;
-use super::{start, which};
+use super::which;
 use crate::intent::WalletName;
 use crate::rpc::types::{AddressInfo, Addresses, Balance};
 
@@ -26,8 +26,8 @@ struct One<'a> {
 /// # Errors
 /// No such wallet or address, no room for more, or no daemon.
 pub fn run(resolved: &Resolved, args: &AddressArgs, out: Output) -> Result<(), Failure> {
-    let client = start::open(resolved, out)?;
-    let path = format!("/wallet/{}/addresses", which::wallet(resolved, &client)?);
+    let (client, wallet) = which::open(resolved, out)?;
+    let path = format!("/wallet/{wallet}/addresses");
     let command = args.command.unwrap_or(AddressCommand::Show { number: 0 });
     let found: Addresses = match command {
         AddressCommand::New => client.post_nothing(&path)?,

@@ -7,7 +7,7 @@ use steelyard_runtime::output::Output;
 use super::args::BalanceArgs;
 use super::config::Resolved;
 use super::failure::Failure;
-use super::{shown, start, which};
+use super::{shown, which};
 use crate::rpc::types::Balance;
 
 /// The command. A daemon that has just begun is given the time to try its nodes once.
@@ -18,8 +18,8 @@ pub fn run(resolved: &Resolved, args: &BalanceArgs, out: Output) -> Result<(), F
     if let Some(address) = &args.address {
         resolved.check_address("--address", address)?;
     }
-    let client = start::open(resolved, out)?;
-    let mut path = format!("/wallet/{}/balance?settle=true", which::wallet(resolved, &client)?);
+    let (client, wallet) = which::open(resolved, out)?;
+    let mut path = format!("/wallet/{wallet}/balance?settle=true");
     if let Some(address) = &args.address {
         path += &format!("&address={address}");
     }

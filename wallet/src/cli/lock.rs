@@ -8,7 +8,7 @@ use super::args::UnlockArgs;
 use super::client::Client;
 use super::config::Resolved;
 use super::failure::Failure;
-use super::{secrets, start, which};
+use super::{secrets, which};
 use crate::intent::WalletName;
 use crate::rpc::types::{Done, Status, Unlock, WalletInfo};
 
@@ -26,8 +26,7 @@ struct Lock<'a> {
 /// # Errors
 /// No such wallet, one without a passphrase, or no daemon.
 pub fn lock(resolved: &Resolved, out: Output) -> Result<(), Failure> {
-    let client = start::open(resolved, out)?;
-    let wallet = which::wallet(resolved, &client)?;
+    let (client, wallet) = which::open(resolved, out)?;
     let _: Done = client.post_nothing(&format!("/wallet/{wallet}/lock"))?;
     out.line(&format!("wallet {wallet} is locked: it shows balances and addresses, and signs nothing"));
     out.json(&Lock { wallet: &wallet, unlocked: false, unlocked_until: None });
@@ -39,8 +38,7 @@ pub fn lock(resolved: &Resolved, out: Output) -> Result<(), Failure> {
 /// # Errors
 /// No such wallet, no passphrase or a wrong one, or no daemon.
 pub fn unlock(resolved: &Resolved, args: &UnlockArgs, out: Output) -> Result<(), Failure> {
-    let client = start::open(resolved, out)?;
-    let wallet = which::wallet(resolved, &client)?;
+    let (client, wallet) = which::open(resolved, out)?;
     // One that is not encrypted, and one that there is not, need no passphrase to say so.
     let needs = info(&client, &wallet)?.is_some_and(|info| info.encrypted);
     let passphrase = if needs { secrets::passphrase(&args.passphrase)? } else { Default::default() };

@@ -9,7 +9,7 @@ use steelyard_runtime::output::Output;
 use super::args::{AddressArgs, BalanceArgs, SendArgs};
 use super::config::Resolved;
 use super::failure::Failure;
-use super::{address, ask, balance, send, start, which};
+use super::{address, ask, balance, send, which};
 
 /// The menu as it is shown.
 const ROWS: &str = "
@@ -77,8 +77,7 @@ pub fn run(resolved: &Resolved, yes: bool, out: Output) -> Result<(), Failure> {
 }
 
 fn greet(resolved: &Resolved, out: Output) -> Result<(), Failure> {
-    let client = start::open(resolved, out)?;
-    let wallet = which::wallet(resolved, &client)?;
+    let (client, wallet) = which::open(resolved, out)?;
     out.note(&format!("wallet {wallet}, network {}", resolved.params.name));
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::args::SendArgs;
 use super::client::{CallError, Client};
 use super::config::Resolved;
 use super::failure::Failure;
-use super::{ask, shown, start, tx, which};
+use super::{ask, shown, tx, which};
 use crate::intent::{IntentId, WalletName};
 use crate::rpc::types::{Preview, Send, Tx};
 
@@ -31,8 +31,7 @@ pub fn run(resolved: &Resolved, args: &SendArgs, yes: bool, out: Output) -> Resu
 /// Those of the command.
 pub fn pay(resolved: &Resolved, args: &SendArgs, yes: bool, out: Output) -> Result<IntentId, Failure> {
     let args = &check(resolved, args)?;
-    let client = start::open(resolved, out)?;
-    let wallet = which::wallet(resolved, &client)?;
+    let (client, wallet) = which::open(resolved, out)?;
     let id = args.id.clone().unwrap_or_else(random_id);
     if args.dry_run {
         let preview: Preview = client.post(&path(&wallet), &request(args, &id, true))?;

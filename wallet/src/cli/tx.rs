@@ -40,8 +40,7 @@ pub struct Goal<'a> {
 /// No such send, a wait that ends without what it was for, a send that cannot be cancelled, or no
 /// daemon.
 pub fn run(resolved: &Resolved, command: &TxCommand, out: Output) -> Result<(), Failure> {
-    let client = start::open(resolved, out)?;
-    let wallet = which::wallet(resolved, &client)?;
+    let (client, wallet) = which::open(resolved, out)?;
     let tx = match command {
         TxCommand::List { limit, before } => return list(&client, &wallet, (*limit, *before), out),
         TxCommand::Show { id } => client.get(&path(&wallet, id))?,

@@ -2,25 +2,36 @@
 //! current wallet that one program could choose for another.
 
 use steelyard_runtime::exit::CliError;
+use steelyard_runtime::output::Output;
 
-use super::client::Client;
+use super::client::{CallError, Client};
 use super::config::Resolved;
 use super::failure::Failure;
+use super::start;
 use crate::intent::WalletName;
 use crate::rpc::types::{Status, WalletInfo};
 
-/// The wallet of this command.
+/// The daemon and the wallet of this command. A daemon that ends between its first answer and this
+/// question is started again: nothing was asked for yet that could be done twice.
 ///
 /// # Errors
-/// `wallet_needed` where nobody named one and there is not exactly one.
-pub fn wallet(resolved: &Resolved, client: &Client) -> Result<WalletName, Failure> {
-    match &resolved.wallet {
-        Some(name) => Ok(name.clone()),
-        None => {
-            let status: Status = client.get("/status")?;
-            Ok(only(&status.wallets, &resolved.params.name)?)
-        }
+/// Those of [`start::open`]; `wallet_needed` where nobody named one and there is not exactly one.
+pub fn open(resolved: &Resolved, out: Output) -> Result<(Client, WalletName), Failure> {
+    let client = start::open(resolved, out)?;
+    if let Some(name) = &resolved.wallet {
+        return Ok((client, name.clone()));
     }
+    let (client, status) = match client.get::<Status>("/status") {
+        Ok(status) => (client, status),
+        Err(CallError::NotReached { .. } | CallError::Broken(_)) => {
+            let client = start::open(resolved, out)?;
+            let status = client.get("/status")?;
+            (client, status)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let wallet = only(&status.wallets, &resolved.params.name)?;
+    Ok((client, wallet))
 }
 
 fn only(wallets: &[WalletInfo], network: &str) -> Result<WalletName, CliError> {

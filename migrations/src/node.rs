@@ -1,35 +1,40 @@
-//! The node's store: where its schema version stands and which one is current.
+//! The node's store: where its schema version stands, and its steps.
+
+mod v0;
 
 use steelyard_runtime::sled_door::Door;
 
-use crate::{VersionError, check_at};
+use crate::Layout;
+use crate::road::StepError;
 
-/// The version that this program writes.
-pub const VERSION: u32 = 0;
+/// The store in the node's folder `chain`.
+pub const LAYOUT: Layout = Layout {
+    // Space 0x10 (META), a = 1, chunk 0.
+    version_key: &meta(1),
+    writer_key: &meta(4),
+    origin_key: &meta(9),
+    mark: last_commit,
+    beside: &[],
+    steps: &[v0::step],
+};
 
-/// Where every version of the store keeps its version. Frozen for good: space 0x10, a = 1, chunk 0.
-const VERSION_KEY: [u8; 13] = [0x10, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
-
-/// What a new store writes, in the commit that creates it.
-#[must_use]
-pub fn version_entry() -> ([u8; 13], [u8; 4]) {
-    (VERSION_KEY, VERSION.to_le_bytes())
+/// A key of META. Frozen for good.
+const fn meta(a: u8) -> [u8; 13] {
+    [0x10, 0, 0, 0, 0, 0, 0, 0, a, 0, 0, 0, 0]
 }
 
-/// Refuses a store of another version.
-///
-/// # Errors
-/// [`VersionError`]; a disk that does not answer counts as unreadable.
-pub fn check(door: &Door) -> Result<(), VersionError> {
-    check_at(door, &VERSION_KEY, VERSION)
+/// The last commit: every version has space 0x20, a = the commit's number, a key with each.
+fn last_commit(door: &Door) -> Result<Vec<u8>, StepError> {
+    let (first, last) = (key(0x20, 1, 0), key(0x20, u64::MAX - 1, u32::MAX));
+    let found = door.last_in(first..=last)?;
+    Ok(found.map_or_else(|| vec![0], |(key, _)| key))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_version_is_refused_and_said() {
-        crate::tests::another_version_is_refused(&VERSION_KEY, VERSION, check);
-    }
+/// A key of any space: every version has keys of 13 bytes, space u8, a u64 and chunk u32 big-endian.
+fn key(space: u8, a: u64, chunk: u32) -> [u8; 13] {
+    let mut key = [0; 13];
+    key[0] = space;
+    key[1..9].copy_from_slice(&a.to_be_bytes());
+    key[9..].copy_from_slice(&chunk.to_be_bytes());
+    key
 }

@@ -1,35 +1,31 @@
-//! The wallet's store: where its schema version stands and which one is current.
+//! The wallet's store: where its schema version stands, and its steps.
+
+mod v0;
 
 use steelyard_runtime::sled_door::Door;
 
-use crate::{VersionError, check_at};
+use crate::Layout;
+use crate::road::StepError;
 
-/// The version that this program writes.
-pub const VERSION: u32 = 0;
+/// The store in the daemon's folder `store`.
+pub const LAYOUT: Layout = Layout {
+    // Space 0x10 (META), owner 1.
+    version_key: &single(0x10, 1),
+    writer_key: &single(0x10, 4),
+    origin_key: &single(0x10, 9),
+    mark: commits,
+    // How many commits there were, once more: without it a store that lost its end is not noticed.
+    beside: &["commits"],
+    steps: &[v0::step],
+};
 
-/// Where every version of the store keeps its version. Frozen for good: space 0x10, owner 1.
-const VERSION_KEY: [u8; 17] = [0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-
-/// What a new store writes, in the commit that creates it.
-#[must_use]
-pub fn version_entry() -> ([u8; 17], [u8; 4]) {
-    (VERSION_KEY, VERSION.to_le_bytes())
+/// A key of a single value. Frozen for good.
+const fn single(space: u8, number: u8) -> [u8; 17] {
+    [space, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, number]
 }
 
-/// Refuses a store of another version.
-///
-/// # Errors
-/// [`VersionError`]; a disk that does not answer counts as unreadable.
-pub fn check(door: &Door) -> Result<(), VersionError> {
-    check_at(door, &VERSION_KEY, VERSION)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_version_is_refused_and_said() {
-        crate::tests::another_version_is_refused(&VERSION_KEY, VERSION, check);
-    }
+/// How many commits there were: every version counts them under space 0x18, owner 1.
+fn commits(door: &Door) -> Result<Vec<u8>, StepError> {
+    let missing = || StepError::damaged("the number of commits is missing".into());
+    door.get(single(0x18, 1))?.ok_or_else(missing)
 }

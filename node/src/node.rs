@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use steelyard_core::hash::{BlockId, NetworkId};
-use steelyard_core::params::Params;
+use steelyard_core::params::{Genesis, Params};
 use steelyard_runtime::dirs::create_private;
 use steelyard_runtime::exit::CliError;
 use steelyard_runtime::lock::FolderLock;
@@ -17,6 +17,7 @@ use steelyard_runtime::{clock, ready, token};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::opening::{Opening, gate};
 use crate::api::{self, ApiState};
 use crate::chain::load::{self, Loaded};
 use crate::chain::{Chain, error::LoadError};
@@ -25,6 +26,7 @@ use crate::miner::{self, MinerConfig};
 use crate::net;
 use crate::peers::{self, Peers, PeersConfig, StartError};
 pub use crate::store::PROGRAM;
+use crate::store::log::StoredTip;
 use crate::store::{STORE_FOLDER, Store, StoreError};
 
 /// What the running node says about itself, inside its folder: how its own commands find it.
@@ -121,9 +123,13 @@ impl Node {
         let (api_listener, api) = listen(config.api, API_TAKEN).await?;
         let (p2p_listener, p2p) = listen(config.listen, P2P_TAKEN).await?;
         let data_dir = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
-        let open = move |params: Params| open(params, &data_dir);
-        let params = config.params.clone();
-        let (store, loaded) = tokio::task::spawn_blocking(move || open(params))
+        let shutdown = CancellationToken::new();
+        let genesis = config.params.genesis();
+        let opening = Arc::new(Opening::new(&config.params, &genesis, api));
+        let served = tokio::spawn(api::serve(api_listener, gate(Arc::clone(&opening)), shutdown.clone()));
+        let (params, told) = (config.params.clone(), Arc::clone(&opening));
+        let open = move || open_and_tell(params, genesis, &data_dir, |tip| told.found(tip));
+        let (store, loaded) = tokio::task::spawn_blocking(open)
             .await
             .map_err(|_| CliError::damaged("open", "opening the store ended early"))??;
         let (opened_in, rebuilt) = (started.elapsed(), loaded.rebuilt);
@@ -141,7 +147,6 @@ impl Node {
             None => (None, Vec::new()),
         };
         others.extend(threads);
-        let shutdown = CancellationToken::new();
         // Addresses can be had again; the chain does not depend on them.
         let kept = chain.store.peers().unwrap_or_else(|error| {
             tracing::warn!(%error, "the addresses of peers in the store are not used");
@@ -151,15 +156,15 @@ impl Node {
             PeersConfig { connect: config.connect.clone(), discover: config.discover, port: p2p.port() };
         let started_peers = peers::start(&chain, &peers, kept, ticks.clone(), shutdown.clone())?;
         others.extend(started_peers.threads);
-        let state = ApiState {
+        opening.opened(ApiState {
             chain: chain.clone(),
             miner: status,
             peers: started_peers.peers.clone(),
             token: token.into(),
             bound: api,
-        };
+        });
         let net = net::serve(p2p_listener, chain.clone(), started_peers.entrance, ticks, shutdown.clone());
-        let servers = (tokio::spawn(api::serve(api_listener, state, shutdown.clone())), tokio::spawn(net));
+        let servers = (served, tokio::spawn(net));
         let ready = describe(&config, &chain, (api, p2p), token_file);
         write_ready(&config, &ready)?;
         let ready_in = started.elapsed();
@@ -219,7 +224,19 @@ impl Node {
 /// [`CliError`] with the exit code of the cause.
 pub fn open(params: Params, data_dir: &Path) -> Result<(Arc<Store>, Loaded), CliError> {
     let genesis = params.genesis();
+    open_and_tell(params, genesis, data_dir, |_| ())
+}
+
+/// [`open`] for who has computed the network's genesis, and wants to know the last block as soon as
+/// sled is open.
+fn open_and_tell(
+    params: Params,
+    genesis: Genesis,
+    data_dir: &Path,
+    found: impl FnOnce(Option<StoredTip>),
+) -> Result<(Arc<Store>, Loaded), CliError> {
     let store = Store::open(&data_dir.join(STORE_FOLDER), &genesis.id.into())?;
+    found(store.tip().map_err(|error| load_error(error.into()))?);
     let loaded = load::load_from(params, genesis, &store).map_err(load_error)?;
     Ok((Arc::new(store), loaded))
 }

@@ -9,6 +9,7 @@
 
 pub mod chainfile;
 pub mod fork_cases;
+pub mod frozen;
 pub mod fuzz;
 pub mod generate;
 pub mod inprocess;

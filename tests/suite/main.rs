@@ -16,6 +16,7 @@
 //! | `forks` | a tree of forks in every order of arrival, by a node's chain in this process |
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
 //! | `reference` | blocks that arrive at a node, compared with the second implementation |
+//! | `migrations` | frozen stores of every version, brought to the present one |
 //! | `tamper` | `verify --full` on tampered stores |
 //! | `tidy` | layers, purity, heads, the README's paths |
 //!
@@ -31,6 +32,7 @@ mod fuzz;
 mod generated;
 mod golden;
 mod light;
+mod migrations;
 mod node_scenarios;
 mod payment;
 mod peers;

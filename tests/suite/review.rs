@@ -181,13 +181,14 @@ fn with_refused_branch(rule_set: u32) -> (InProcess, TempDir, Chain) {
     let stored: Vec<&Block> = branch.blocks().take(2).collect();
     let bodies: Vec<Vec<u8>> = stored.iter().map(|block| block.body.to_bytes()).collect();
     let received = stored.iter().zip(&bodies).map(|(block, body)| (block.header, body.len() as u32));
+    let place = folder.path().join("chain");
+    let store = Store::open(&place, &chain.params().network_id()).unwrap();
     let log = LogRecord {
+        tip: store.tip().unwrap().unwrap(),
         received: received.collect(),
         invalid: stored.iter().map(|block| (block.header.id(), rule_set, "block_size".into())).collect(),
         ..LogRecord::default()
     };
-    let place = folder.path().join("chain");
-    let store = Store::open(&place, &chain.params().network_id()).unwrap();
     store.commit(2, &Commit { log, bodies: bodies.concat(), ..Commit::default() }).unwrap();
     drop(store);
     let node = InProcess::open(chain.params(), &place);

@@ -30,14 +30,19 @@ const CONTENT_POLICY: &str =
 pub(super) async fn stamp(request: Request, next: Next) -> Response {
     let started = clock::start();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = next.run(request).await;
+    let response = harden(next.run(request).await);
+    let (status, micros) = (response.status().as_u16(), started.elapsed().as_micros());
+    tracing::debug!(%method, path, status, micros, "request");
+    response
+}
+
+/// An answer with the headers that every one has.
+pub(super) fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    let (status, micros) = (response.status().as_u16(), started.elapsed().as_micros());
-    tracing::debug!(%method, path, status, micros, "request");
     response
 }
 
@@ -80,7 +85,7 @@ pub(super) fn check_token(wanted: &str, headers: &HeaderMap) -> Result<(), ApiEr
 }
 
 /// The host that was asked for must be this machine by a name that nobody else can give it.
-fn check_host(bound: SocketAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn check_host(bound: SocketAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     let mut named = headers.get_all(HOST).iter();
     let header = named.next().and_then(|value| value.to_str().ok());
     let is_one = named.next().is_none();

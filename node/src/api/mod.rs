@@ -13,6 +13,7 @@ mod guard;
 mod health;
 mod listener;
 mod mempool;
+pub mod opening;
 mod operator;
 mod peers;
 mod request;
@@ -176,19 +177,18 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 
-/// Serves until `shutdown`, and ends soon after it whatever clients do.
+/// Serves these routes until `shutdown`, and ends soon after it whatever clients do.
 ///
 /// # Errors
 /// The listener's.
 pub async fn serve(
     listener: TcpListener,
-    state: ApiState,
+    routes: Router,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let closing = CancellationToken::new();
     let connections = Connections::new(ApiListener(listener), CONNECTION_LIMITS, closing.clone());
-    let served =
-        axum::serve(connections, router(state)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let served = axum::serve(connections, routes).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let give_up = async {
         shutdown.cancelled().await;
         tokio::time::sleep(STOP_GRACE).await;

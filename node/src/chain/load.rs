@@ -19,7 +19,7 @@ use super::index::{Entry, Index, Number, Verdict};
 use super::txindex::TxIndex;
 use super::view::{Shared, View};
 use crate::mempool::Mempool;
-use crate::store::log::LogRecord;
+use crate::store::log::{LogRecord, StoredTip};
 use crate::store::{BodyPlace, Store, StoreError, damaged};
 
 /// What a start gives.
@@ -140,6 +140,9 @@ pub fn replay_log(index: &mut Index, seq: u64, record: LogRecord) -> Result<(), 
         at = number;
     }
     index.activate(fork, &branch);
+    if stored_tip(index, index.tip()) != record.tip {
+        return Err(damaged(format!("commit {seq} does not lead to the tip that it names")));
+    }
     // Marks of other rules are no verdict: such blocks are judged again.
     for (id, _, reason) in record.invalid.into_iter().filter(|(_, rule_set, _)| *rule_set == RULE_SET) {
         match index.number(&id) {
@@ -148,6 +151,20 @@ pub fn replay_log(index: &mut Index, seq: u64, record: LogRecord) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// A block as the log names it when it is the tip.
+#[must_use]
+pub fn stored_tip(index: &Index, number: Number) -> StoredTip {
+    let (entry, genesis) = (index.get(number), index.get(0));
+    let is_genesis = entry.header.height == 0;
+    StoredTip {
+        height: entry.header.height,
+        id: entry.id,
+        work: entry.total_work - genesis.total_work,
+        time: if is_genesis { 0 } else { entry.header.time },
+        elapsed: if is_genesis { 0 } else { entry.header.elapsed },
+    }
 }
 
 fn entry(index: &Index, header: &Header, parent: Number, body: Option<BodyPlace>) -> Option<Entry> {

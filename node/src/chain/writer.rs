@@ -23,6 +23,7 @@ use super::Command;
 use super::error::{Accepted, BlockError};
 use super::group::{Group, Reply};
 use super::index::{Entry, Number, Verdict};
+use super::load::stored_tip;
 use super::view::{Shared, View};
 use crate::limits::{CHECKPOINT_COMMITS, CHECKPOINT_RECORDS_LEAST, IDLE_MS, REOPEN_BYTES, REOPEN_BYTES_IDLE};
 use crate::mempool::Admission;
@@ -284,7 +285,7 @@ impl Writer {
             dead_runs,
             peers: self.group.peers.take(),
         };
-        let something = commit.log != LogRecord::default()
+        let something = !commit.log.is_empty()
             || !commit.pending.is_empty()
             || !commit.dead_runs.is_empty()
             || commit.peers.is_some();
@@ -317,6 +318,7 @@ impl Writer {
         let stored = self.group.invalid.iter().map(|(number, reason)| (id(number), reason.clone()));
         let invalid = stored.chain(self.group.refused.iter().cloned());
         let log = LogRecord {
+            tip: stored_tip(&view.index, self.tip),
             received: self
                 .group
                 .received

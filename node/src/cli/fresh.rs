@@ -33,6 +33,7 @@ pub fn discard_chain(data_dir: &Path, network: &NetworkId) -> Result<bool, CliEr
     if is_store(&discarded) {
         fs::remove_dir_all(&discarded).map_err(failed)?;
     }
+    Store::settle(&store)?;
     if !store.exists() {
         return Ok(false);
     }

@@ -1,5 +1,6 @@
-//! LOG values: what each commit did to the set of known blocks and to the active chain. Read
-//! from first to last at start, they give both again, in the order in which blocks arrived.
+//! LOG values: what each commit did to the set of known blocks and to the active chain, and the tip
+//! after it. Read from first to last at start, they give both again, in the order in which blocks
+//! arrived; the last one alone gives the tip.
 //! Must not know rules: a header that was tampered with shows when ids and links are computed.
 
 use steelyard_core::hash::BlockId;
@@ -11,9 +12,26 @@ use super::bytes::{Reader, count};
 /// Longest stored reason for which a block is invalid, in bytes.
 pub const REASON_BYTES_MAX: usize = 255;
 
+/// The tip after a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoredTip {
+    /// Its height.
+    pub height: u64,
+    /// Its id.
+    pub id: BlockId,
+    /// Work of it and everything before it, genesis not counted.
+    pub work: u128,
+    /// Its time, unix ms; 0 of genesis.
+    pub time: u64,
+    /// The network's running time up to its parent, ms; 0 of genesis.
+    pub elapsed: u64,
+}
+
 /// What one commit did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LogRecord {
+    /// The tip after it.
+    pub tip: StoredTip,
     /// Blocks received, with the bytes of their bodies, in the order of the BODY stream.
     pub received: Vec<(Header, u32)>,
     /// Blocks taken off the tip.
@@ -26,9 +44,20 @@ pub struct LogRecord {
 }
 
 impl LogRecord {
+    /// Whether nothing was done.
+    pub fn is_empty(&self) -> bool {
+        let Self { tip: _, received, disconnected, connected, invalid } = self;
+        received.is_empty() && *disconnected == 0 && connected.is_empty() && invalid.is_empty()
+    }
+
     /// Its bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
+        out.extend_from_slice(&self.tip.height.to_le_bytes());
+        out.extend_from_slice(&self.tip.id.0);
+        out.extend_from_slice(&self.tip.work.to_le_bytes());
+        out.extend_from_slice(&self.tip.time.to_le_bytes());
+        out.extend_from_slice(&self.tip.elapsed.to_le_bytes());
         out.extend_from_slice(&count(self.received.len()));
         for (header, body_bytes) in &self.received {
             out.extend_from_slice(&header.to_bytes());
@@ -54,7 +83,14 @@ impl LogRecord {
     /// [`StoreError::Damaged`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
         let mut reader = Reader::new("log record", bytes);
-        let mut record = Self::default();
+        let tip = StoredTip {
+            height: reader.u64()?,
+            id: BlockId(reader.array()?),
+            work: u128::from_le_bytes(reader.array()?),
+            time: reader.u64()?,
+            elapsed: reader.u64()?,
+        };
+        let mut record = Self { tip, ..Self::default() };
         for _ in 0..reader.count(HEADER_BYTES + 4)? {
             let header = Header::from_bytes(&reader.array()?);
             record.received.push((header, reader.u32()?));
@@ -81,7 +117,9 @@ mod tests {
     #[test]
     fn a_record_reads_back_and_a_shortened_one_is_damage() {
         let header = Header::from_bytes(&[7; HEADER_BYTES]);
+        let tip = StoredTip { height: 1, id: BlockId([9; 32]), work: 2, time: 3, elapsed: 4 };
         let record = LogRecord {
+            tip,
             received: vec![(header, 9), (header, 10)],
             disconnected: 3,
             connected: vec![BlockId([1; 32])],
@@ -89,6 +127,7 @@ mod tests {
         };
         let bytes = record.to_bytes();
         assert_eq!(LogRecord::from_bytes(&bytes).unwrap(), record);
+        assert!(!record.is_empty() && LogRecord { tip, ..LogRecord::default() }.is_empty());
         for cut in 0..bytes.len() {
             assert!(LogRecord::from_bytes(&bytes[..cut]).is_err());
         }

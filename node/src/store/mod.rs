@@ -8,20 +8,21 @@ pub mod delta;
 pub mod log;
 pub mod pending;
 pub mod schema;
-mod stream;
+pub mod stream;
 
 use std::path::Path;
 use std::time::Duration;
 
 use steelyard_core::hash::{FullId, NetworkId};
-use steelyard_migrations::VersionError;
+use steelyard_migrations::road::{self, UpgradeError};
+use steelyard_migrations::{Age, VersionError, node as migrations};
 use steelyard_runtime::exit::CliError;
-use steelyard_runtime::failpoint;
 use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError, is_missing, make_whole};
 pub use steelyard_runtime::sled_door::{StoreError, VALUE_BYTES_MAX};
+use steelyard_runtime::{failpoint, version};
 
 use self::delta::Delta;
-use self::log::LogRecord;
+use self::log::{LogRecord, StoredTip};
 use self::schema::{META_NETWORK, PEERS_ALL, SENTINELS, SPACES, Space, key, range, split};
 use crate::limits::SLED_CACHE_BYTES;
 use steelyard_core::state::Trie;
@@ -31,6 +32,11 @@ pub const PROGRAM: &str = "steelyard-node";
 /// Folder of the store inside the node's folder.
 pub const STORE_FOLDER: &str = "chain";
 const DOOR: DoorOptions = DoorOptions { cache_bytes: SLED_CACHE_BYTES };
+
+/// Who writes the store, for a program that is too old to read it.
+fn writer() -> String {
+    format!("{PROGRAM} {}", version::text())
+}
 
 /// Damage found above sled's own level.
 #[must_use]
@@ -47,9 +53,12 @@ pub enum StoreOpenError {
     /// It opens but cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another schema version.
+    /// A later schema version, or none that can be told.
     #[error(transparent)]
     Version(#[from] VersionError),
+    /// An earlier schema version that could not be brought up to date.
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
     /// A store of another network.
     #[error("the store belongs to network {found}, not {expected}")]
     OtherNetwork {
@@ -66,6 +75,7 @@ impl From<StoreOpenError> for CliError {
             StoreOpenError::Door(error) => error.into(),
             StoreOpenError::Store(error) => error.into(),
             StoreOpenError::Version(error) => Self::damaged("schema_version", error.to_string()),
+            StoreOpenError::Upgrade(error) => error.into(),
             StoreOpenError::OtherNetwork { .. } => Self::usage("other_network", error.to_string())
                 .with_hint("give another --data-dir, or the --network that this one was made for"),
         }
@@ -106,16 +116,22 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the store of a network in `dir`.
+    /// Opens or creates the store of a network in `dir`. One of an earlier schema version is brought up
+    /// to date, and kept as it was beside it.
     ///
     /// # Errors
     /// [`StoreOpenError`]; nothing is changed then.
     pub fn open(dir: &Path, network: &NetworkId) -> Result<Self, StoreOpenError> {
+        Self::settle(dir)?;
         if is_missing(dir) {
             Self::create(dir, network)?;
         }
-        let door = Door::open(dir, DOOR)?;
-        steelyard_migrations::node::check(&door)?;
+        let mut door = Door::open(dir, DOOR)?;
+        if migrations::LAYOUT.check(&door)? != Age::Current {
+            drop(door);
+            road::upgrade(dir, DOOR, &migrations::LAYOUT, &writer())?;
+            door = Door::open(dir, DOOR)?;
+        }
         let found = door.get(key(Space::Meta, META_NETWORK, 0))?;
         let found = found.and_then(|bytes| bytes.try_into().ok()).map(NetworkId);
         let found = found.ok_or_else(|| damaged("the network's id is missing".into()))?;
@@ -123,6 +139,14 @@ impl Store {
             return Err(StoreOpenError::OtherNetwork { found, expected: *network });
         }
         Ok(Self { door })
+    }
+
+    /// Puts a store in its place that was brought up to date when a kill came before it took it.
+    ///
+    /// # Errors
+    /// [`StoreOpenError`].
+    pub fn settle(dir: &Path) -> Result<(), StoreOpenError> {
+        Ok(road::settle(dir, DOOR, &migrations::LAYOUT)?)
     }
 
     fn create(dir: &Path, network: &NetworkId) -> Result<(), StoreOpenError> {
@@ -135,8 +159,9 @@ impl Store {
             }
         }
         batch.put(key(Space::Meta, META_NETWORK, 0), network.0);
-        let (version_key, version) = steelyard_migrations::node::version_entry();
-        batch.put(version_key, version);
+        for (key, value) in migrations::LAYOUT.entries(&writer()) {
+            batch.put(key, value);
+        }
         Ok(make_whole(dir, DOOR, batch, |_| Ok(()))?)
     }
 
@@ -228,6 +253,17 @@ impl Store {
         LogRecord::from_bytes(&bytes.ok_or_else(|| damaged(format!("the log of commit {seq} is missing")))?)
     }
 
+    /// The tip after the last commit; `None` while there was none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn tip(&self) -> Result<Option<StoredTip>, StoreError> {
+        match self.last(Space::Log)? {
+            0 => Ok(None),
+            seq => self.log(seq).map(|log| Some(log.tip)),
+        }
+    }
+
     /// The last number under which a space holds anything; 0 for none.
     ///
     /// # Errors
@@ -258,7 +294,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] when it is not there.
     pub fn body(&self, place: &BodyPlace) -> Result<Vec<u8>, StoreError> {
-        stream::read_part(&self.door, Space::Body, place.seq, (place.offset, u64::from(place.length)))
+        stream::read_part(&self.door, place.seq, (place.offset, u64::from(place.length)))
     }
 
     /// The state as of the newest checkpoint, with the commit it is of; `None` for none yet.
@@ -339,25 +375,6 @@ mod tests {
             store = Store::open(&dir, &NETWORK).unwrap();
             assert_eq!(store.peers().unwrap(), Some(peers));
         }
-    }
-
-    #[test]
-    fn a_store_made_before_there_were_peers_takes_some() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = folder.path().join("chain");
-        let store = Store::open(&dir, &NETWORK).unwrap();
-        let mut batch = Batch::new();
-        for (a, chunk) in [0, u64::MAX].into_iter().flat_map(|a| (0..SENTINELS).map(move |chunk| (a, chunk)))
-        {
-            batch.remove(key(Space::Peers, a, chunk));
-        }
-        store.door().commit(batch).unwrap();
-        drop(store);
-        let store = Store::open(&dir, &NETWORK).unwrap();
-        assert_eq!(store.peers().unwrap(), None);
-        store.commit(1, &Commit { peers: Some(vec![7; 100]), ..Commit::default() }).unwrap();
-        drop(store);
-        assert_eq!(Store::open(&dir, &NETWORK).unwrap().peers().unwrap(), Some(vec![7; 100]));
     }
 
     #[test]

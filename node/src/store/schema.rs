@@ -5,8 +5,8 @@
 //!
 //! | space | a | chunk | value |
 //! |---|---|---|---|
-//! | META | 1 version (`steelyard_migrations`) · 2 network · 3 checkpoint | 0 | see [`super::checkpoint`] |
-//! | LOG | seq | 0.. | what the commit did: blocks received, chain changed ([`super::log`]) |
+//! | META | 1 version, 4 writer, 9 while it is made (`steelyard_migrations`) · 2 network · 3 checkpoint | 0 | see [`super::checkpoint`] |
+//! | LOG | seq | 0.. | the tip after the commit, and what it did: blocks received, chain changed ([`super::log`]) |
 //! | MEMPOOL | seq | 0.. | transactions admitted ([`super::pending`]) |
 //! | DELTA | seq | 0.. | records before and after ([`super::delta`]) |
 //! | BODY | seq | 0.. | bodies of the blocks received, one after another |
@@ -15,8 +15,11 @@
 //!
 //! Tiny sentinel keys stand at both ends of every space: a leaf of sled holds some 16
 //! neighbours and is rewritten whole, so without them the append point of one space would be
-//! rewritten with another's big values. They are for speed only: a store that was made before a
-//! space had any is as good.
+//! rewritten with another's big values. They are for speed only.
+//!
+//! All but META's and CHECKPOINT's values are streams ([`super::stream`]): chunks behind a length and a
+//! check. This is version 1. Whoever changes a byte of it makes a version 2, and its step in
+//! `steelyard_migrations`.
 
 use std::ops::RangeInclusive;
 

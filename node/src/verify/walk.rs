@@ -17,7 +17,7 @@ use steelyard_core::types::header::Header;
 
 use super::{Checkpoint, Failure, FaultyTx, Judged, Report, Source, verify_parallel};
 use crate::chain::index::{Entry, Index, Number, Verdict};
-use crate::chain::load::genesis_entry;
+use crate::chain::load::{genesis_entry, stored_tip};
 use crate::store::delta::Delta;
 use crate::store::log::LogRecord;
 use crate::store::{BodyPlace, StoreError, damaged};
@@ -81,7 +81,7 @@ impl<'a> Walk<'a> {
     }
 
     fn redo(&mut self, seq: u64, log: LogRecord, progress: &mut dyn FnMut(u64)) -> Result<(), Failure> {
-        let LogRecord { received, disconnected, connected, invalid } = log;
+        let LogRecord { tip, received, disconnected, connected, invalid } = log;
         let stored: HashSet<BlockId> = received.iter().map(|(header, _)| header.id()).collect();
         let delta = match self.source.store.find_delta(seq) {
             Ok(delta) if delta.is_some() == connected.is_empty() => Err(match delta {
@@ -109,6 +109,11 @@ impl<'a> Walk<'a> {
         }
         self.finish_redo(&redo)?;
         self.index.activate(fork, &redo.up);
+        if stored_tip(&self.index, self.index.tip()) != tip {
+            let message =
+                format!("commit {seq} leads to it and names the tip {} at height {}", tip.id, tip.height);
+            return Err(Failure::of_block(self.index.get(self.index.tip()), "stored_log", message));
+        }
         for (id, rule_set, reason) in invalid {
             // One that is not stored was refused when it came.
             let Some(number) = self.index.number(&id) else { continue };

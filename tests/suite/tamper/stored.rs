@@ -10,6 +10,7 @@ use steelyard_node::store::checkpoint;
 use steelyard_node::store::delta::Delta;
 use steelyard_node::store::log::LogRecord;
 use steelyard_node::store::schema::{META_CHECKPOINT, Space, key};
+use steelyard_node::store::stream;
 use steelyard_node::verify::FaultyTx;
 use steelyard_runtime::sled_door::Batch;
 
@@ -25,8 +26,13 @@ struct Damaged {
     wins: Chain,
 }
 
-/// A change of one stored value, `None` for none there.
-type Change<'a> = Box<dyn FnOnce(&mut Option<Vec<u8>>) + 'a>;
+/// A change of what is stored.
+enum Change<'a> {
+    /// Of one value, `None` for none there.
+    Value(Box<dyn FnOnce(&mut Option<Vec<u8>>) + 'a>),
+    /// Of the content of a stream of one chunk, with a check that holds: what is left to find by the rest.
+    Content(Box<dyn FnOnce(&mut Vec<u8>) + 'a>),
+}
 
 impl Damaged {
     fn new() -> Self {
@@ -49,8 +55,17 @@ impl Damaged {
             let found = key(space, a, chunk);
             let mut value = store.door().get(found).unwrap();
             put(&mut before, &found, value.as_ref());
-            change(&mut value);
-            put(&mut changed, &found, value.as_ref());
+            match change {
+                Change::Value(change) => {
+                    change(&mut value);
+                    put(&mut changed, &found, value.as_ref());
+                }
+                Change::Content(change) => {
+                    let mut content = stream::read(store.door(), space, a).unwrap().unwrap();
+                    change(&mut content);
+                    stream::put(&mut changed, space, a, &content);
+                }
+            }
         }
         store.door().commit(changed).unwrap();
         drop(store);
@@ -84,11 +99,7 @@ fn put(batch: &mut Batch, found: &[u8], value: Option<&Vec<u8>>) {
 
 /// Changes the content of a stream of one chunk.
 fn content<'a>(change: impl FnOnce(&mut Vec<u8>) + 'a) -> Change<'a> {
-    Box::new(move |value| {
-        let mut bytes = value.as_ref().unwrap()[8..].to_vec();
-        change(&mut bytes);
-        *value = Some([&(bytes.len() as u64).to_le_bytes()[..], &bytes].concat());
-    })
+    Change::Content(Box::new(change))
 }
 
 fn log<'a>(change: impl FnOnce(&mut LogRecord) + 'a) -> Change<'a> {
@@ -97,6 +108,20 @@ fn log<'a>(change: impl FnOnce(&mut LogRecord) + 'a) -> Change<'a> {
         change(&mut record);
         *bytes = record.to_bytes();
     })
+}
+
+/// A delta without a change, as a node would have written it.
+fn empty_delta() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("chain"), &Params::dev().network_id()).unwrap();
+    let mut batch = Batch::new();
+    stream::put(&mut batch, Space::Delta, 14, &[0; 8]);
+    store.door().commit(batch).unwrap();
+    store.door().get(key(Space::Delta, 14, 0)).unwrap().unwrap()
+}
+
+fn flip_last(value: &mut Option<Vec<u8>>) {
+    *value.as_mut().unwrap().last_mut().unwrap() ^= 1;
 }
 
 fn header<'a>(change: impl FnOnce(&mut Header) + 'a) -> Change<'a> {
@@ -112,7 +137,7 @@ fn delta<'a>(change: impl FnOnce(&mut Delta) + 'a) -> Change<'a> {
 }
 
 fn gone<'a>() -> Change<'a> {
-    Box::new(|value| *value = None)
+    Change::Value(Box::new(|value| *value = None))
 }
 
 /// The next nonce that meets the header's bits, or does not.
@@ -233,12 +258,11 @@ fn scenario_10_tampered_deltas() {
     damaged.expect(at, delta(more_restored), (12, None, "undo"));
     damaged.expect(at, delta(|d| drop(d.restored.pop())), (12, None, "undo"));
     damaged.expect(at, delta(|d| more_after(d, 4)), (11, None, "undo"));
-    let made_up = Box::new(|value: &mut Option<Vec<u8>>| {
-        *value = Some(vec![8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-    });
-    damaged.expect_damage((Space::Delta, 14), made_up, "connects no block");
-    let beyond = Box::new(|value: &mut Option<Vec<u8>>| *value = Some(vec![0; 8]));
-    damaged.expect_damage((Space::Delta, 99), beyond, "not in the log");
+    let made_up = || Change::Value(Box::new(|value| *value = Some(empty_delta())));
+    damaged.expect_damage((Space::Delta, 99), made_up(), "not in the log");
+    damaged.expect_damage((Space::Delta, 14), made_up(), "connects no block");
+    // The content is not what was written, whatever it says.
+    damaged.expect((Space::Delta, 2), Change::Value(Box::new(|value| flip_last(value))), (2, None, "undo"));
 }
 
 #[test]
@@ -246,14 +270,20 @@ fn scenario_10_tampered_checkpoints() {
     let damaged = Damaged::new();
     let chunk = (Space::Checkpoint, 1);
     let mark = (Space::Meta, META_CHECKPOINT);
-    let flip = |at: usize| -> Change<'_> { Box::new(move |value| value.as_mut().unwrap()[at] ^= 1) };
+    let flip =
+        |at: usize| -> Change<'_> { Change::Value(Box::new(move |value| value.as_mut().unwrap()[at] ^= 1)) };
     damaged.expect(chunk, flip(40), (12, None, "checkpoint"));
     damaged.expect(chunk, flip(0), (12, None, "checkpoint"));
     damaged.expect(chunk, gone(), (12, None, "checkpoint"));
     // The mark: the commit, the number of records, the length.
-    damaged.expect(mark, Box::new(|value| value.as_mut().unwrap()[8] = 11), (11, None, "checkpoint"));
+    damaged.expect(
+        mark,
+        Change::Value(Box::new(|value| value.as_mut().unwrap()[8] = 11)),
+        (11, None, "checkpoint"),
+    );
     damaged.expect(mark, flip(20), (12, None, "checkpoint"));
-    damaged.expect_damage(mark, Box::new(|value| value.as_mut().unwrap().truncate(9)), "mark");
+    let short = Change::Value(Box::new(|value| value.as_mut().unwrap().truncate(9)));
+    damaged.expect_damage(mark, short, "mark");
     damaged.expect_damage(mark, flip(12), "not in the log");
     let store = damaged.folder.store();
     assert_eq!(checkpoint::mark(store.door()).unwrap().map(|mark| mark.seq), Some(CHECKPOINT));
@@ -274,9 +304,19 @@ fn scenario_10_tampered_the_log() {
     damaged.expect((Space::Log, 10), log(|l| l.connected.push(id)), (3, None, "stored_log"));
     damaged.expect_damage((Space::Log, REORG), log(|l| l.disconnected = 90), "more blocks than there are");
     damaged.expect((Space::Log, REORG), log(|l| l.disconnected = 5), (12, None, "undo"));
+    damaged.expect((Space::Log, 6), log(|l| l.tip.work += 1), (6, None, "stored_log"));
+    damaged.expect_damage(
+        (Space::Log, 6),
+        Change::Value(Box::new(|value| flip_last(value))),
+        "what was written",
+    );
     // A branch with more work that was never connected, as if somebody had kept the node from it.
+    let before = damaged.folder.store().log(REORG - 1).unwrap();
     let kept: Vec<((Space, u64, u32), Change<'_>)> = vec![
-        ((Space::Log, REORG, 0), log(|l| (l.disconnected = 0, l.connected.clear()).1)),
+        (
+            (Space::Log, REORG, 0),
+            log(move |l| (l.tip, l.disconnected, l.connected) = (before.tip, 0, Vec::new())),
+        ),
         ((Space::Delta, REORG, 0), gone()),
     ];
     let fault = damaged.with(kept, Folder::fault);

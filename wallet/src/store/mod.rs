@@ -20,11 +20,13 @@ use std::time::Duration;
 
 use bincode::{Decode, Encode};
 use steelyard_core::hash::{NetworkId, TxId};
-use steelyard_migrations::{VersionError, wallet as migrations};
+use steelyard_migrations::road::{self, UpgradeError};
+use steelyard_migrations::{Age, VersionError, wallet as migrations};
 use steelyard_runtime::dirs::sync_dir;
 use steelyard_runtime::exit::{CliError, ExitCode};
 pub use steelyard_runtime::sled_door::StoreError;
 use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError, is_missing, make_whole};
+use steelyard_runtime::version;
 
 use self::mark::Mark;
 use self::record::{StoredIntent, StoredSnapshot, from_value, to_value};
@@ -49,9 +51,12 @@ pub enum StoreOpenError {
     /// It opens but is damaged or cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another schema version.
+    /// A later schema version, or none that can be told.
     #[error(transparent)]
     Version(#[from] VersionError),
+    /// An earlier schema version that could not be brought up to date.
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
     /// A store of another network.
     #[error("the store belongs to network {found}, not {expected}")]
     OtherNetwork {
@@ -68,6 +73,7 @@ impl From<StoreOpenError> for CliError {
             StoreOpenError::Door(error) => hinted(error.into()),
             StoreOpenError::Store(error) => hinted(error.into()),
             StoreOpenError::Version(error) => Self::damaged("schema_version", error.to_string()),
+            StoreOpenError::Upgrade(error) => error.into(),
             StoreOpenError::OtherNetwork { .. } => Self::usage("other_network", error.to_string())
                 .with_hint("give another --data-dir, or the --network that this one was made for"),
         }
@@ -98,6 +104,11 @@ pub fn same_error(error: &StoreError) -> StoreError {
         StoreError::ValueTooLarge { bytes } => StoreError::ValueTooLarge { bytes: *bytes },
         StoreError::Closed => StoreError::Closed,
     }
+}
+
+/// Who writes the store, for a program that is too old to read it.
+fn writer() -> String {
+    format!("steelyard-wallet {}", version::text())
 }
 
 fn damaged(reason: String) -> StoreError {
@@ -164,16 +175,22 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the store of a network in `dir`.
+    /// Opens or creates the store of a network in `dir`. One of an earlier schema version is brought up
+    /// to date, and kept as it was beside it.
     ///
     /// # Errors
     /// [`StoreOpenError`]; nothing is changed then.
     pub fn open(dir: &Path, network: &NetworkId) -> Result<Self, StoreOpenError> {
+        road::settle(dir, DOOR, &migrations::LAYOUT)?;
         if is_missing(dir) {
             create(dir, network)?;
         }
-        let door = Door::open(dir, DOOR)?;
-        migrations::check(&door)?;
+        let mut door = Door::open(dir, DOOR)?;
+        if migrations::LAYOUT.check(&door)? != Age::Current {
+            drop(door);
+            road::upgrade(dir, DOOR, &migrations::LAYOUT, &writer())?;
+            door = Door::open(dir, DOOR)?;
+        }
         let found: Option<[u8; 32]> = get(&door, &single(Space::Meta, META_NETWORK), network_record)?;
         let found =
             found.map(NetworkId).ok_or_else(|| damaged(format!("{} is missing", network_record())))?;
@@ -373,8 +390,9 @@ fn create(dir: &Path, network: &NetworkId) -> Result<(), StoreOpenError> {
     }
     changes.put(single(Space::Meta, META_NETWORK), &network.0);
     changes.put(single(Space::Commits, ONE), &1_u64);
-    let (version_key, version) = migrations::version_entry();
-    changes.batch.put(version_key, version);
+    for (key, value) in migrations::LAYOUT.entries(&writer()) {
+        changes.batch.put(key, value);
+    }
     let marked = |folder: &Path| {
         let (mut mark, _) = Mark::open(folder)?;
         mark.set(1).and_then(|()| mark.sync()).and_then(|()| sync_dir(folder))

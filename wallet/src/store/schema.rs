@@ -6,7 +6,7 @@
 //!
 //! | space | owner | rest | value |
 //! |---|---|---|---|
-//! | META | 1 version (`steelyard_migrations`) · 2 network | | u32, without check · network id |
+//! | META | 1 version, 4 writer, 9 while it is made (`steelyard_migrations`) · 2 network | | without check · network id |
 //! | COMMITS | 1 | | u64: durable commits so far (`mark.rs`) |
 //! | SNAPSHOT | 1 | | the last reading of the chain (`record.rs`) |
 //! | WALLET | wallet | | u32: number of addresses |
@@ -17,6 +17,9 @@
 //!
 //! Tiny sentinel keys stand at both ends of every space: a leaf of sled holds some 16 neighbours
 //! and is rewritten whole, so without them the snapshot would be rewritten with each commit.
+//!
+//! This is version 1. Whoever changes a byte of it makes a version 2, and its step in
+//! `steelyard_migrations`.
 
 use std::ops::RangeInclusive;
 

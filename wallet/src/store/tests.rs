@@ -134,7 +134,7 @@ fn another_network_and_another_version_are_refused() {
     assert_eq!((error.code.as_str(), u8::from(error.exit)), ("other_network", 2));
     let door = Door::open(&dir, DOOR).unwrap();
     let mut batch = Batch::new();
-    batch.put(migrations::version_entry().0, 7_u32.to_le_bytes());
+    batch.put(migrations::LAYOUT.version_key, 7_u32.to_le_bytes());
     door.commit(batch).unwrap();
     drop(door);
     let error = refused(&dir);

@@ -108,7 +108,7 @@ impl Served {
     async fn new(stage: &Stage) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let server = tokio::spawn(serve(listener, stage.state.clone(), shutdown.clone()));
+        let server = tokio::spawn(serve(listener, stage.router.clone(), shutdown.clone()));
         Self { address, shutdown, server }
     }
 

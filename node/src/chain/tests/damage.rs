@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::store::schema::{FIRST, META_CHECKPOINT, META_NETWORK, SPACES, Space, key, range};
-use crate::store::{StoreOpenError, VALUE_BYTES_MAX, checkpoint};
+use crate::store::{StoreOpenError, VALUE_BYTES_MAX, checkpoint, stream};
 use maker::params;
 use steelyard_core::hash::NetworkId;
 use steelyard_runtime::sled_door::Batch;
@@ -194,7 +194,8 @@ fn a_log_that_contradicts_itself_is_damage() {
     let (maker, ids, dir) = stored();
     let second = maker.block(ids[2]).header;
     type Lie = fn(&mut LogRecord, steelyard_core::types::header::Header);
-    let lies: [(&str, Lie); 3] = [
+    let lies: [(&str, Lie); 4] = [
+        ("the tip that it names", |log, _| log.tip.time += 1),
         ("takes back more", |log, _| log.disconnected = u32::MAX),
         ("again", |log, second| log.received[0].0 = second),
         ("not stored", |log, _| log.connected[0].0[0] ^= 1),
@@ -203,11 +204,15 @@ fn a_log_that_contradicts_itself_is_damage() {
         let mut honest = Vec::new();
         tamper(&maker.params, &dir, (Space::Log, 5, 0), |value| {
             honest = value.unwrap();
-            let mut log = LogRecord::from_bytes(&honest[8..]).unwrap();
-            lie(&mut log, second);
-            let bytes = log.to_bytes();
-            Some([&(bytes.len() as u64).to_le_bytes()[..], &bytes].concat())
+            None
         });
+        let store = open_store(&maker.params, dir.path());
+        let mut log = LogRecord::from_bytes(&honest[16..]).unwrap();
+        lie(&mut log, second);
+        let mut batch = Batch::new();
+        stream::put(&mut batch, Space::Log, 5, &log.to_bytes());
+        store.door().commit(batch).unwrap();
+        drop(store);
         let error = Node::open(&maker.params, Arc::clone(&dir)).err().unwrap().to_string();
         assert!(error.contains(words), "{error}");
         tamper(&maker.params, &dir, (Space::Log, 5, 0), |_| Some(honest));

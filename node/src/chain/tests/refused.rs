@@ -93,7 +93,8 @@ fn marks_of_other_rules_are_tried_again() {
     let dir = node.stop();
     let store = open_store(&params, dir.path());
     let marks = [(ids[0], RULE_SET, "state_root".to_owned()), (ids[1], RULE_SET + 1, "size".to_owned())];
-    let log = LogRecord { invalid: marks.to_vec(), ..LogRecord::default() };
+    let tip = stored_tip(&Index::new(genesis_entry(&params.genesis())), 0);
+    let log = LogRecord { tip, invalid: marks.to_vec(), ..LogRecord::default() };
     store.commit(1, &Commit { log, ..Commit::default() }).unwrap();
     drop(store);
     let node = Node::open(&params, dir).unwrap();
@@ -120,7 +121,8 @@ fn no_more_than_so_many_are_remembered_and_the_oldest_goes_first() {
     let mark = |number| (id(number), RULE_SET, "size".to_owned());
     for from in [0, REFUSED_BLOCKS_MAX / 2] {
         let invalid = (from..from + REFUSED_BLOCKS_MAX).map(mark).collect();
-        replay_log(&mut index, 1, LogRecord { invalid, ..LogRecord::default() }).unwrap();
+        let tip = stored_tip(&index, 0);
+        replay_log(&mut index, 1, LogRecord { tip, invalid, ..LogRecord::default() }).unwrap();
     }
     for number in 0..2 * REFUSED_BLOCKS_MAX {
         let is_kept = (REFUSED_BLOCKS_MAX / 2..REFUSED_BLOCKS_MAX / 2 + REFUSED_BLOCKS_MAX).contains(&number);

@@ -5,6 +5,7 @@
 pub(crate) mod bytes;
 pub mod checkpoint;
 pub mod delta;
+pub mod figures;
 pub mod log;
 pub mod pending;
 pub mod schema;
@@ -16,11 +17,12 @@ use std::time::Duration;
 use steelyard_core::hash::{FullId, NetworkId};
 use steelyard_migrations::VersionError;
 use steelyard_runtime::exit::CliError;
-use steelyard_runtime::failpoint;
 use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError, is_missing, make_whole};
 pub use steelyard_runtime::sled_door::{StoreError, VALUE_BYTES_MAX};
+use steelyard_runtime::{clock, failpoint};
 
 use self::delta::Delta;
+use self::figures::Figures;
 use self::log::LogRecord;
 use self::schema::{META_NETWORK, PEERS_ALL, SENTINELS, SPACES, Space, key, range, split};
 use crate::limits::SLED_CACHE_BYTES;
@@ -103,6 +105,7 @@ pub struct BodyPlace {
 /// The node's store. Cheap calls read, one thread commits.
 pub struct Store {
     door: Door,
+    figures: Figures,
 }
 
 impl Store {
@@ -122,7 +125,7 @@ impl Store {
         if found != *network {
             return Err(StoreOpenError::OtherNetwork { found, expected: *network });
         }
-        Ok(Self { door })
+        Ok(Self { door, figures: Figures::default() })
     }
 
     fn create(dir: &Path, network: &NetworkId) -> Result<(), StoreOpenError> {
@@ -146,6 +149,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: the store takes no more writes, and the process should stop.
     pub fn commit(&self, seq: u64, commit: &Commit<'_>) -> Result<(), StoreError> {
+        let started = clock::start();
         let mut batch = Batch::new();
         if commit.bodies.len() > VALUE_BYTES_MAX {
             stream::write_ahead(&self.door, Space::Body, seq, &commit.bodies)?;
@@ -169,7 +173,9 @@ impl Store {
         if let Some(peers) = &commit.peers {
             stream::put(&mut batch, Space::Peers, PEERS_ALL, peers);
         }
-        self.door.commit(batch)
+        self.door.commit(batch)?;
+        self.figures.commits.count(started.elapsed());
+        Ok(())
     }
 
     /// Addresses of other nodes and bans, as the last commit that had any wrote them.
@@ -275,7 +281,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn write_checkpoint(&self, state: &Trie, seq: u64) -> Result<(), StoreError> {
-        checkpoint::write(&self.door, state, seq).map(|_| ())
+        let started = clock::start();
+        let mark = checkpoint::write(&self.door, state, seq)?;
+        self.figures.checkpoint(started.elapsed(), mark.records);
+        Ok(())
     }
 
     /// Bytes written since sled was opened last.
@@ -289,7 +298,22 @@ impl Store {
     /// # Errors
     /// [`OpenError`].
     pub fn reopen(&self) -> Result<Duration, OpenError> {
-        self.door.reopen()
+        let before = self.door.bytes_written();
+        let took = self.door.reopen()?;
+        self.figures.reopened(took, before);
+        Ok(took)
+    }
+
+    /// What it has done since it was opened.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// Bytes of keys and values written since it was opened, reopened or not.
+    #[must_use]
+    pub fn bytes_written_in_all(&self) -> u64 {
+        self.figures.bytes_before() + self.door.bytes_written()
     }
 
     /// Bytes of its files.

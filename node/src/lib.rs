@@ -4,6 +4,7 @@
 //! limits                            every bound
 //! store mempool                     what is on disk; what is pending
 //! chain                             the one thread that changes anything, and what others see
+//! disk mark                         the room there is; how far the store was, beside it
 //! miner indexer verify lookup sync  those that read the view and submit, find in bodies, judge the store,
 //!                                   or decide what to ask of which peer
 //! peers                             other nodes: sync and relay with sockets
@@ -17,9 +18,11 @@
 pub mod api;
 pub mod chain;
 pub mod cli;
+pub mod disk;
 pub mod indexer;
 pub mod limits;
 pub mod lookup;
+pub mod mark;
 pub mod mempool;
 pub mod miner;
 pub mod net;

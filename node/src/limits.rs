@@ -41,11 +41,25 @@ pub const REOPEN_BYTES: u64 = 2 * REOPEN_BYTES_IDLE;
 pub const IDLE_MS: u64 = 200;
 /// sled's cache, in serialized bytes.
 pub const SLED_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Memory that sled takes for a byte of its cache, at most, as measured.
+const SLED_MEMORY_FACTOR: u64 = 4;
 
 /// Changed records since the last checkpoint that are never worth a new one.
 pub const CHECKPOINT_RECORDS_LEAST: u64 = 100_000;
 /// Commits since the last checkpoint after which there is a new one.
 pub const CHECKPOINT_COMMITS: u64 = 100_000;
+
+/// Free bytes of the disk below which an operator is warned, unless the settings say otherwise.
+pub const DISK_WARN_BYTES: u64 = 1024 * 1024 * 1024;
+/// …and below which nothing more is taken, mined or fetched, unless the settings say otherwise. What is
+/// under way then, a reopening of sled and a checkpoint of a million accounts find room.
+pub const DISK_STOP_BYTES: u64 = 200 * 1024 * 1024;
+/// There is room again once so many percent more are free than the bound that was passed.
+pub const DISK_MARGIN_PERCENT: u64 = 10;
+/// Between two looks at how much room there is, in ms.
+pub const DISK_LOOK_MS: u64 = 1_000;
+/// Between two writings of the mark beside the store, in ms.
+pub const MARK_MS: u64 = 1_000;
 
 /// Nonces tried before a miner looks whether the tip has changed: some 10 ms.
 pub const MINER_BATCH_TRIES: u64 = 100_000;
@@ -327,3 +341,15 @@ const _: () = assert!(NET_CONNECTIONS_MAX * <Submit as Message>::BYTES_MAX <= 96
 // The active chain is never left out.
 const _: () = assert!(API_FORKS_MAX as u64 > API_FORKS_DEPTH_MAX);
 const _: () = assert!(QUEUED_BYTES_MAX > (TX_BYTES_MAX + MEMPOOL_OVERHEAD_BYTES) * 64);
+// What the node may take of memory beside what grows with its chain (some 200 bytes a record of the state,
+// 500 a block, 16 a transaction): sled's cache, what sled keeps of writes until it is reopened and the
+// memory given back, pending transactions, bodies that sync holds, what peers, wallets and callers of the
+// API have sent and nobody has looked at yet. Bytes as they are sent; decoded they may be as many again.
+const _: () = assert!(
+    SLED_MEMORY_FACTOR * SLED_CACHE_BYTES
+        + REOPEN_BYTES
+        + (MEMPOOL_BYTES_MAX + SYNC_BODY_BYTES_MAX + PEERS_EVENT_KIB_MAX * 1024) as u64
+        + (NET_CONNECTIONS_MAX * <Submit as Message>::BYTES_MAX) as u64
+        + (API_BATCHES_MAX * API_BODY_BYTES_MAX) as u64
+        <= 1_100 * 1024 * 1024
+);

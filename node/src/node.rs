@@ -13,7 +13,7 @@ use steelyard_core::params::{Genesis, Params};
 use steelyard_runtime::dirs::create_private;
 use steelyard_runtime::exit::CliError;
 use steelyard_runtime::lock::FolderLock;
-use steelyard_runtime::{clock, ready, token};
+use steelyard_runtime::{clock, ready, token, words};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,10 @@ use crate::api::opening::{Opening, gate};
 use crate::api::{self, ApiState};
 use crate::chain::load::{self, Loaded};
 use crate::chain::{Chain, error::LoadError};
+use crate::disk::{self, DiskLimits};
 use crate::indexer;
+use crate::limits::DISK_STOP_BYTES;
+use crate::mark::Keeper;
 use crate::miner::{self, MinerConfig};
 use crate::net;
 use crate::peers::{self, Peers, PeersConfig, StartError};
@@ -59,6 +62,8 @@ pub struct NodeConfig {
     pub discover: bool,
     /// Mines, if told to.
     pub miner: Option<MinerConfig>,
+    /// Free bytes of the disk below which something is done.
+    pub disk: DiskLimits,
     /// Written once all is listening.
     pub ready_file: Option<PathBuf>,
 }
@@ -106,6 +111,7 @@ pub struct Node {
     shutdown: CancellationToken,
     writer: JoinHandle<Result<(), StoreError>>,
     others: Vec<JoinHandle<()>>,
+    mark: Arc<Keeper>,
     servers: Servers,
     _lock: FolderLock,
 }
@@ -128,15 +134,20 @@ impl Node {
         let opening = Arc::new(Opening::new(&config.params, &genesis, api));
         let served = tokio::spawn(api::serve(api_listener, gate(Arc::clone(&opening)), shutdown.clone()));
         let (params, told) = (config.params.clone(), Arc::clone(&opening));
-        let open = move || open_and_tell(params, genesis, &data_dir, |tip| told.found(tip));
+        let folder = data_dir.clone();
+        let open = move || open_and_tell(params, genesis, &folder, |tip| told.found(tip));
         let (store, loaded) = tokio::task::spawn_blocking(open)
             .await
             .map_err(|_| CliError::damaged("open", "opening the store ended early"))??;
         let (opened_in, rebuilt) = (started.elapsed(), loaded.rebuilt);
         let thread = |error: std::io::Error| CliError::other("thread", error.to_string());
         let (chain, writer) = Chain::start(loaded, store).map_err(thread)?;
+        // Before anybody who asks how much room there is.
+        let (disk, watching) = disk::start(&chain.shared, &data_dir, config.disk).map_err(thread)?;
+        let mark = Arc::new(Keeper::open(&data_dir, &chain.shared));
+        let marking = mark.start().map_err(thread)?;
         let (ticks, ticking) = net::ticks::start(&chain.shared).map_err(thread)?;
-        let mut others = vec![indexer::start(&chain).map_err(thread)?, ticking];
+        let mut others = vec![indexer::start(&chain).map_err(thread)?, watching, marking, ticking];
         let token_file = config.data_dir.join(TOKEN_FILE);
         let token = token::create(&token_file).map_err(|error| cannot("write", &token_file, &error))?;
         let (status, threads) = match &config.miner {
@@ -160,6 +171,8 @@ impl Node {
             chain: chain.clone(),
             miner: status,
             peers: started_peers.peers.clone(),
+            disk,
+            mark: Arc::clone(&mark),
             token: token.into(),
             bound: api,
         });
@@ -178,6 +191,7 @@ impl Node {
             shutdown,
             writer,
             others,
+            mark,
             servers,
             _lock: lock,
         })
@@ -205,6 +219,9 @@ impl Node {
         // Requests that are slower than this lose nothing but their answer.
         let served = async { tokio::join!(self.servers.0, self.servers.1) };
         let _ = tokio::time::timeout(left.min(Duration::from_millis(500)), served).await;
+        // The commits of the last moments are marked too. A disk that hangs is not waited for.
+        let left = deadline.saturating_duration_since(clock::start());
+        let _ = tokio::time::timeout(left, tokio::task::spawn_blocking(move || self.mark.save())).await;
         // A stale file is harmless: who reads it finds nobody there.
         let _ = std::fs::remove_file(self.ready.data_dir.join(NODE_FILE));
         if !self.writer.is_finished() {
@@ -212,7 +229,7 @@ impl Node {
         }
         match self.writer.join() {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.into()),
+            Ok(Err(error)) => Err(store_failed(error, &self.ready.data_dir)),
             Err(_) => Err(CliError::other("chain_thread", "the chain thread ended early")),
         }
     }
@@ -249,6 +266,17 @@ pub fn load_error(error: LoadError) -> CliError {
         LoadError::Store(error) => CliError::from(error).with_hint(hint),
         LoadError::Rule { .. } => CliError::damaged("stored_block", error.to_string()).with_hint(hint),
     }
+}
+
+/// The failure that ended the chain thread, with the folder that it concerns and what to do.
+fn store_failed(error: StoreError, data_dir: &Path) -> CliError {
+    let error = CliError::from(error);
+    let message = format!("{}, in {}", error.message, data_dir.display());
+    let hint = (error.code == "disk_full").then(|| {
+        let needed = words::bytes(DISK_STOP_BYTES);
+        format!("nothing that was acknowledged is lost; free {needed} or more on that disk and start again")
+    });
+    CliError { message, hint: hint.or(error.hint.clone()), ..error }
 }
 
 /// Listens, and says where: with `taken` for a hint where somebody else does.

@@ -14,6 +14,8 @@
 //! | `wallet` | wallet daemons and commands, before honest nodes and lying ones |
 //! | `peers` | nodes that find, feed and cheat one another |
 //! | `forks` | a tree of forks in every order of arrival, by a node's chain in this process |
+//! | `disk` | a disk without room, at every door of a node |
+//! | `mark` | a store that lost its end |
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
 //! | `reference` | blocks that arrive at a node, compared with the second implementation |
 //! | `migrations` | frozen stores of every version, brought to the present one |
@@ -26,12 +28,14 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout)]
 
 mod crash;
+mod disk;
 mod doors;
 mod forks;
 mod fuzz;
 mod generated;
 mod golden;
 mod light;
+mod mark;
 mod migrations;
 mod node_scenarios;
 mod payment;

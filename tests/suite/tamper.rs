@@ -95,7 +95,7 @@ fn an_honest_store_is_in_order() {
     let folder = Folder::new(chain.params());
     folder.feed(chain.blocks());
     let records = chain.state().len();
-    let expected = Report { blocks: 12, transactions: 24, records, side_blocks: 0, pending: 0 };
+    let expected = Report { blocks: 12, transactions: 24, records, ..Report::default() };
     assert_eq!(folder.verify(false).unwrap(), expected);
     assert_eq!(folder.verify(true).unwrap(), expected);
     // A branch that loses, one that wins, a checkpoint between them, and something that waits.
@@ -110,7 +110,8 @@ fn an_honest_store_is_in_order() {
     drop(store);
     folder.feed(wins.blocks().skip(6));
     let records = wins.state().len();
-    let expected = Report { blocks: 14, transactions: 12, records, side_blocks: 8, pending: 12 };
+    let expected =
+        Report { blocks: 14, transactions: 12, records, side_blocks: 8, pending: 12, ..Report::default() };
     assert_eq!(folder.verify(false).unwrap(), expected);
     assert_eq!(folder.verify(true).unwrap(), expected);
     // Verifying changes nothing.

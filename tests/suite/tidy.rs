@@ -112,6 +112,7 @@ const NODE_ROWS: &[&[&str]] = &[
     &["limits"],
     &["store", "mempool"],
     &["chain"],
+    &["disk", "mark"],
     &["miner", "indexer", "verify", "lookup", "sync"],
     &["peers"],
     &["api", "net"],

@@ -10,7 +10,7 @@
 //! | [`logs`] | the log stream on stderr |
 //! | [`settings`] | layered settings, each value with where it came from |
 //! | [`dirs`], [`lock`] | the folders, and one process per folder |
-//! | [`disk`] | how much room there is |
+//! | [`disk`], [`process`] | how much room there is, and what this process takes |
 //! | [`network_file`] | a network's parameters as a file |
 //! | [`clock`] | the one file that asks the time |
 //! | [`signals`], [`crash`] | what asks a program to stop, and what a panic does |
@@ -40,6 +40,7 @@ pub mod lock;
 pub mod logs;
 pub mod network_file;
 pub mod output;
+pub mod process;
 pub mod progress;
 pub mod ready;
 pub mod settings;

@@ -10,10 +10,13 @@ use rand::Rng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::dirs;
+use crate::{dirs, failpoint};
 
 /// Bytes of the largest small file that is read back.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What the name of a file ends with while it is written.
+const BESIDE_ENDS: &str = ".tmp";
 
 /// Writes `bytes` to `path` with the given mode (0600 for anything private): a reader sees the old
 /// file or the new one, also after a power cut.
@@ -23,13 +26,34 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = folder_of(path);
     let beside = beside(&folder, path)?;
-    let written = write_new(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path));
+    let written = write_new(&beside, bytes, mode).and_then(|()| {
+        failpoint::hit("file.before_rename");
+        fs::rename(&beside, path)
+    });
     if written.is_err() {
         // The first failure is the one to tell; the rest of it goes if it can.
         let _ = fs::remove_file(&beside);
         return written;
     }
     dirs::sync_dir(&folder)
+}
+
+/// Removes what writers of `path` left beside it when they were killed.
+///
+/// # Errors
+/// Those of the machine.
+pub fn remove_leftovers(path: &Path) -> io::Result<()> {
+    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let begins = format!(".{}.", name.to_string_lossy());
+    for entry in fs::read_dir(folder_of(path))? {
+        let entry = entry?;
+        let found = entry.file_name();
+        let middle = found.to_str().and_then(|name| name.strip_prefix(&begins)?.strip_suffix(BESIDE_ENDS));
+        if middle.is_some_and(|middle| middle.len() == 16 && u64::from_str_radix(middle, 16).is_ok()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes `value` as JSON to `path`, mode 0600; see [`write_atomically`].
@@ -76,7 +100,7 @@ fn beside(folder: &Path, path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut hidden = OsString::from(".");
     hidden.push(name);
-    hidden.push(format!(".{:016x}.tmp", rand::rng().random::<u64>()));
+    hidden.push(format!(".{:016x}{BESIDE_ENDS}", rand::rng().random::<u64>()));
     Ok(folder.join(hidden))
 }
 
@@ -131,6 +155,21 @@ mod tests {
         assert!(write_atomically(&path, b"x", 0o600).is_err());
         assert_eq!(names(dir.path()), ["taken"]);
         assert!(write_atomically(&dir.path().join("no/where"), b"x", 0o600).is_err());
+    }
+
+    #[test]
+    fn what_killed_writers_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("note");
+        let others = [".note.000000000000000g.tmp", ".note.tmp", ".notes.0123456789abcdef.tmp", "note"];
+        for name in others {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        fs::write(beside(dir.path(), &path).unwrap(), "half").unwrap();
+        remove_leftovers(&path).unwrap();
+        let mut left = names(dir.path());
+        left.sort();
+        assert_eq!(left, others);
     }
 
     #[test]

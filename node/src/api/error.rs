@@ -93,7 +93,14 @@ impl IntoResponse for ApiError {
 
 impl From<ChainError> for ApiError {
     fn from(error: ChainError) -> Self {
-        Self::unavailable(error.name(), error.to_string())
+        let message = error.to_string();
+        match error {
+            ChainError::Busy | ChainError::Stopping => Self::unavailable(error.name(), message),
+            ChainError::Unknown => Self::unavailable(error.name(), message)
+                .hint("once it runs again: GET /api/v1/tx/{id} says it; the same bytes sent again pay once"),
+            ChainError::DiskFull => Self::new(StatusCode::INSUFFICIENT_STORAGE, error.name(), message)
+                .hint("free some room on the node's disk; it goes on by itself, then send it again"),
+        }
     }
 }
 
@@ -157,6 +164,8 @@ impl From<PeersError> for ApiError {
         match error {
             PeersError::Busy => Self::unavailable("busy", message),
             PeersError::Stopping => Self::unavailable("stopping", message),
+            PeersError::Unknown => Self::unavailable("outcome_unknown", message)
+                .hint("once it runs again: steelyard-node peers says it, and saying it twice does no harm"),
             PeersError::Refused { code, .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message),
         }
     }

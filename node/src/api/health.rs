@@ -1,5 +1,6 @@
 //! Whether the node lives and whether it can be worked with, and an index of what there is.
-//! Must not know more of the chain than whether it answers and how far behind others it is.
+//! Must not know more of the chain than whether it answers, how far behind others it is and whether it
+//! has room.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,7 @@ POST /api/v1/verify?full=true
 POST /api/v1/peers {"address":"IP:PORT"}  DELETE /api/v1/peers/{address}
 POST /api/v1/bans {"ip":"IP"}  DELETE /api/v1/bans/{ip}
 
-/livez  /readyz
+/livez  /readyz  /metrics
 "#;
 
 /// `GET /`.
@@ -51,15 +52,16 @@ pub(super) async fn live() -> Json<Live> {
 
 /// `GET /readyz`.
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    let reason = if api.chain.shared.ticks().stopping {
-        Some(Notice::new("stopping", "the node is stopping"))
-    } else if let Some(behind) = status::behind(&api) {
-        Some(behind)
+    let mut reasons: Vec<Notice> = if api.chain.shared.ticks().stopping {
+        vec![Notice::new("stopping", "the node is stopping")]
     } else {
-        api.probe.get(|age, _| age < PROBE_AGE_MAX, probe(&api)).await?
+        status::disk_full(&api).into_iter().chain(status::behind(&api)).collect()
     };
-    let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let ready = Ready { ready: reason.is_none(), reasons: reason.into_iter().collect() };
+    if reasons.is_empty() {
+        reasons.extend(api.probe.get(|age, _| age < PROBE_AGE_MAX, probe(&api)).await?);
+    }
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let ready = Ready { ready: reasons.is_empty(), reasons };
     Ok((status, Json(ready)).into_response())
 }
 

@@ -13,6 +13,7 @@ mod guard;
 mod health;
 mod listener;
 mod mempool;
+mod metrics;
 pub mod opening;
 mod operator;
 mod peers;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
+use steelyard_runtime::clock;
 use steelyard_runtime::connections::{ConnectionLimits, Connections};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -43,10 +45,12 @@ use self::forks::Leaves;
 use self::listener::ApiListener;
 use self::request::{operate, read, remove, submit};
 use crate::chain::Chain;
+use crate::disk::Disk;
 use crate::limits::{
     API_BATCHES_MAX, API_CONNECTIONS_MAX, API_REQUEST_MS, API_REQUESTS_MAX, API_WORKERS_MAX,
 };
 use crate::lookup::workers::Workers;
+use crate::mark::Keeper;
 use crate::miner::MinerStatus;
 use crate::peers::Peers;
 
@@ -73,6 +77,10 @@ pub struct ApiState {
     pub peers: Peers,
     /// The miner's figures and its threads, where it mines.
     pub miner: Option<(Arc<MinerStatus>, usize)>,
+    /// The room there is.
+    pub disk: Arc<Disk>,
+    /// How far the store was at the start.
+    pub mark: Arc<Keeper>,
     /// The operator's token.
     pub token: Arc<str>,
     /// Where the API listens.
@@ -84,8 +92,12 @@ struct Api {
     chain: Chain,
     peers: Peers,
     miner: Option<(Arc<MinerStatus>, usize)>,
+    disk: Arc<Disk>,
+    mark: Arc<Keeper>,
     token: Arc<str>,
     bound: SocketAddr,
+    /// When it began to answer, unix ms.
+    started: u64,
     requests: Semaphore,
     workers: Workers,
     batches: Semaphore,
@@ -103,8 +115,11 @@ impl Api {
             chain: state.chain,
             peers: state.peers,
             miner: state.miner,
+            disk: state.disk,
+            mark: state.mark,
             token: state.token,
             bound: state.bound,
+            started: clock::now_ms(),
             requests: Semaphore::new(API_REQUESTS_MAX),
             workers: Workers::new(API_WORKERS_MAX, Duration::from_millis(API_REQUEST_MS)),
             batches: Semaphore::new(API_BATCHES_MAX),
@@ -126,6 +141,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/", read(&[], health::index))
         .route("/livez", read(&[], health::live))
         .route("/readyz", read(&[], health::ready))
+        .route("/metrics", read(&[], metrics::metrics))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(Arc::clone(&api), guard::admit))

@@ -12,7 +12,7 @@ use super::Api;
 use super::error::ApiError;
 use super::guard;
 use super::request::Args;
-use crate::verify::{self, Report};
+use crate::verify::{self, Failure, Report};
 
 /// `POST /verify?full=true`: judges the store of the running node up to its last commit. One at a
 /// time; takes as long as it takes, and goes on when its asker is gone.
@@ -33,10 +33,11 @@ pub(super) async fn verify(
     let place = Arc::clone(&api.verifications).try_acquire_owned().map_err(|_| ApiError::busy())?;
     let judging = tokio::task::spawn_blocking(move || {
         let _place = place;
-        verify::check(&api.chain.shared, &api.chain.store, is_full, &mut |_, _| ())
+        let report = verify::check(&api.chain.shared, &api.chain.store, is_full, &mut |_, _| ())?;
+        Ok(Report { rolled_back: api.mark.loss(), ..report })
     });
     let judged = judging.await.map_err(|_| ApiError::internal("a verification ended early"))?;
-    judged.map(Json).map_err(|failure| {
+    judged.map(Json).map_err(|failure: Failure| {
         let error = CliError::from(failure);
         tracing::error!(%error, "the store is damaged");
         let refused = ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, &error.code, error.message);

@@ -11,6 +11,7 @@ use super::Api;
 use super::error::ApiError;
 use super::types::{Decimal, Notice, Status};
 use crate::chain::index::Entry;
+use crate::disk::Room;
 use crate::peers::PeersStatus;
 
 /// Age at which the size of the store's files is looked up again.
@@ -18,8 +19,7 @@ const DISK_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// `GET /status`.
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Json<Status>, ApiError> {
-    let look = api.blocking(|api| Ok(api.chain.store.disk_bytes()));
-    let disk_bytes = api.disk_bytes.get(|age, _| age < DISK_AGE_MAX, look).await?;
+    let disk_bytes = disk_bytes(&api).await?;
     let shared = &api.chain.shared;
     let (tip, (txs, bytes), missing) = {
         let view = shared.read();
@@ -50,6 +50,18 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Json<Status>, 
     }))
 }
 
+/// Bytes of the store's files, at most a second old.
+pub(super) async fn disk_bytes(api: &Arc<Api>) -> Result<u64, ApiError> {
+    let look = api.blocking(|api| Ok(api.chain.store.disk_bytes()));
+    api.disk_bytes.get(|age, _| age < DISK_AGE_MAX, look).await
+}
+
+/// That there is no room, with figures.
+pub(super) fn disk_full(api: &Api) -> Option<Notice> {
+    let is_full = api.disk.room() == Room::Full;
+    api.disk.warning().filter(|_| is_full).map(|(code, text)| Notice::new(code, text))
+}
+
 /// That blocks are missing which others have, with figures.
 pub(super) fn behind(api: &Api) -> Option<Notice> {
     let peers = api.peers.status();
@@ -74,6 +86,8 @@ fn warnings(api: &Api, peers: &PeersStatus, tip: &Entry, missing: Option<u64>) -
         let message = format!("transactions of blocks up to height {below} cannot be looked up yet");
         warnings.push(Notice::new("indexing", message));
     }
+    warnings.extend(api.disk.warning().map(|(code, text)| Notice::new(code, text)));
+    warnings.extend(api.mark.loss().map(|loss| Notice::new("store_rolled_back", loss.text())));
     if api.chain.shared.ticks().stopping {
         warnings.push(Notice::new("stopping", "the node is stopping"));
     }

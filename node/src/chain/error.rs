@@ -89,9 +89,15 @@ pub enum ChainError {
     /// Its queue is full: to be tried again.
     #[error("the node is busy; try again")]
     Busy,
-    /// The node stops.
+    /// The node stops, and the command did not reach it.
     #[error("the node is stopping")]
     Stopping,
+    /// The node ended before it said what became of the command: it may be done, or not.
+    #[error("the node ended before it could say what became of this: it may have been taken")]
+    Unknown,
+    /// There is no room left: nothing is taken until there is.
+    #[error("the disk of the node is full: nothing is taken until there is room")]
+    DiskFull,
 }
 
 impl ChainError {
@@ -101,6 +107,8 @@ impl ChainError {
         match self {
             Self::Busy => "busy",
             Self::Stopping => "stopping",
+            Self::Unknown => "outcome_unknown",
+            Self::DiskFull => "disk_full",
         }
     }
 }

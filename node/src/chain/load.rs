@@ -67,6 +67,7 @@ pub fn load_from(params: Params, genesis: Genesis, store: &Store) -> Result<Load
         txs: TxIndex::new(tip),
         pool_shown: (0, 0),
         reorgs: 0,
+        connected: 0,
     };
     let shared = Shared::new(params, genesis, view);
     let rebuilt = state.is_none();

@@ -72,14 +72,17 @@ impl Chain {
     }
 
     /// Submits transactions, one verdict each, when those admitted are durable. For async callers:
-    /// answers at once when the queue is full.
+    /// answers at once when the queue is full, or the disk.
     ///
     /// # Errors
     /// [`ChainError`].
     pub async fn submit_txs(&self, txs: Vec<CheckedTx>) -> Result<TxVerdicts, ChainError> {
+        if self.shared.is_disk_full() {
+            return Err(ChainError::DiskFull);
+        }
         let (reply, verdicts) = oneshot::channel();
         self.commands.try_send(Command::Txs(txs, reply)).map_err(refusal)?;
-        verdicts.await.map_err(|_| ChainError::Stopping)
+        verdicts.await.map_err(|_| ChainError::Unknown)
     }
 
     /// Submits one transaction.
@@ -92,14 +95,14 @@ impl Chain {
     }
 
     /// Keeps addresses of other nodes and bans in the store, in place of those before. They are durable
-    /// when this returns.
+    /// when this returns. Also while the disk is full: they are small and change seldom.
     ///
     /// # Errors
     /// [`ChainError`]; what is kept may then be either.
     pub async fn save_peers(&self, bytes: Vec<u8>) -> Result<(), ChainError> {
         let (reply, done) = oneshot::channel();
         self.commands.try_send(Command::Peers(bytes, reply)).map_err(refusal)?;
-        done.await.map_err(|_| ChainError::Stopping)
+        done.await.map_err(|_| ChainError::Unknown)
     }
 
     /// Checks and submits consecutive blocks, waiting for room and for the commit: not for async
@@ -120,6 +123,9 @@ impl Chain {
         blocks: Vec<UncheckedBlock>,
         now: u64,
     ) -> (Submission, Option<Tail>) {
+        if self.shared.is_disk_full() {
+            return (Submission::refused(ChainError::DiskFull), None);
+        }
         let Checked { blocks, failed, tail } = check_blocks(&self.shared, tail, blocks, now);
         let refused = failed.as_ref().filter(|(_, error)| error.is_body_verdict());
         let refused = refused.map(|(id, error)| (*id, error.name().to_owned()));
@@ -128,8 +134,9 @@ impl Chain {
             return (Submission { count, committed: None, failed }, tail);
         }
         let (reply, committed) = oneshot::channel();
-        // Nobody there: the receiver says so.
-        let _ = self.commands.send(Command::Blocks(blocks, refused, reply));
+        if self.commands.send(Command::Blocks(blocks, refused, reply)).is_err() {
+            return (Submission::refused(ChainError::Stopping), None);
+        }
         (Submission { count, committed: Some(committed), failed }, tail)
     }
 
@@ -158,13 +165,18 @@ pub struct Submission {
 }
 
 impl Submission {
+    /// Of blocks that do not come to the chain thread: the first one's verdict stands for all.
+    fn refused(error: ChainError) -> Self {
+        Self { count: 0, committed: None, failed: Some(error.into()) }
+    }
+
     /// Waits for the commit: one verdict for each block up to the first that fails.
     #[must_use]
     pub fn wait(self) -> BlockVerdicts {
         let count = self.count;
-        let stopping = || vec![Err(ChainError::Stopping.into()); count];
+        let unknown = || vec![Err(ChainError::Unknown.into()); count];
         let verdicts =
-            self.committed.map(|committed| committed.blocking_recv().unwrap_or_else(|_| stopping()));
+            self.committed.map(|committed| committed.blocking_recv().unwrap_or_else(|_| unknown()));
         let mut verdicts = verdicts.unwrap_or_default();
         // Of those that a block before it kept from being judged nothing is said.
         if verdicts.iter().all(Result::is_ok) {

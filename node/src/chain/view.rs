@@ -33,6 +33,8 @@ pub struct View {
     pub(super) pool_shown: (usize, usize),
     /// Reorganisations since the start.
     pub(super) reorgs: u64,
+    /// Blocks put on the active chain since the start.
+    pub(super) connected: u64,
 }
 
 impl View {
@@ -184,6 +186,12 @@ impl View {
     pub fn reorgs(&self) -> u64 {
         self.reorgs
     }
+
+    /// Blocks put on the active chain since the start, those that were left again among them.
+    #[must_use]
+    pub fn connected(&self) -> u64 {
+        self.connected
+    }
 }
 
 /// Counts what happens, so that those who wait know that something did.
@@ -193,6 +201,8 @@ pub struct Ticks {
     pub tips: u64,
     /// Commits that admitted transactions.
     pub admissions: u64,
+    /// The disk is full: nothing is taken that would have to be written.
+    pub disk_full: bool,
     /// The node is stopping.
     pub stopping: bool,
 }
@@ -258,6 +268,12 @@ impl Shared {
         self.catching_up.store(is_catching_up, Ordering::Relaxed);
     }
 
+    /// Whether the disk is full: what is submitted now is refused, what is committed can be read.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        self.ticks().disk_full
+    }
+
     /// What has happened so far.
     #[must_use]
     pub fn ticks(&self) -> Ticks {
@@ -276,5 +292,13 @@ impl Shared {
         let ticks = self.ticks.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.ticked.wait_timeout_while(ticks, at_most, |ticks| *ticks == seen);
         *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Waits for so long, or until the node stops; whether it goes on.
+    #[must_use]
+    pub fn rest(&self, time: Duration) -> bool {
+        let ticks = self.ticks.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.ticked.wait_timeout_while(ticks, time, |ticks| !ticks.stopping);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.stopping
     }
 }

@@ -73,7 +73,11 @@ impl Writer {
 
     /// Runs until asked to stop, or until the store fails: then nothing more is acknowledged.
     pub(super) fn run(mut self, queue: &Receiver<Command>) -> Result<(), StoreError> {
-        let result = self.serve(queue);
+        let result = match self.serve(queue) {
+            // Where a checkpoint could not be written its error is the one to tell.
+            Err(StoreError::Poisoned) => self.finish_checkpoint().and(Err(StoreError::Poisoned)),
+            result => result,
+        };
         self.shared.tick(|ticks| ticks.stopping = true);
         if let Err(error) = &result {
             tracing::error!(%error, "the store failed; the node stops");
@@ -351,6 +355,7 @@ impl Writer {
     fn publish(&self, group: &mut Group, fork: Number, up: &[Number], changed: &[Key]) {
         let view: &mut View = &mut self.shared.write();
         view.reorgs += u64::from(view.index.tip() != fork);
+        view.connected += up.len() as u64;
         view.visible = view.index.next_number();
         view.seq = self.seq;
         view.index.activate(fork, up);
@@ -366,14 +371,18 @@ impl Writer {
         view.pool_shown = (view.pool.len(), view.pool.bytes());
     }
 
-    /// What can wait for a moment between commits: reopening sled, checkpoints.
+    /// What can wait for a moment between commits: reopening sled, checkpoints. Both write much, and
+    /// neither has to be done while the disk is full.
     fn keep_house(&mut self, reopen_bytes: u64) -> Result<(), StoreError> {
-        if self.store.bytes_written() >= reopen_bytes {
-            let took = self.store.reopen().map_err(|error| damaged(error.to_string()))?;
-            tracing::debug!(ms = took.as_millis(), "store reopened");
-        }
         if self.checkpoint.as_ref().is_some_and(JoinHandle::is_finished) {
             self.finish_checkpoint()?;
+        }
+        if self.shared.is_disk_full() {
+            return Ok(());
+        }
+        if self.store.bytes_written() >= reopen_bytes {
+            let took = self.store.reopen()?;
+            tracing::debug!(ms = took.as_millis(), "store reopened");
         }
         let enough = self.unsaved_records > CHECKPOINT_RECORDS_LEAST.max(self.state.len() / 2)
             || self.seq - self.checkpoint_seq > CHECKPOINT_COMMITS;

@@ -206,9 +206,10 @@ fn expect(resolved: &Resolved) -> Result<Expected, CliError> {
 fn refusal(status: StatusCode, answer: &Value) -> CliError {
     let said = |key: &str| answer["error"][key].as_str();
     let exit = match status {
+        _ if said("code") == Some("outcome_unknown") => ExitCode::Unknown,
         StatusCode::BAD_REQUEST => ExitCode::Usage,
         StatusCode::UNAUTHORIZED => ExitCode::NotAuthorised,
-        StatusCode::UNPROCESSABLE_ENTITY => ExitCode::Refused,
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::INSUFFICIENT_STORAGE => ExitCode::Refused,
         _ => ExitCode::Other,
     };
     let message = format!("the node answers: {}", said("message").unwrap_or("an error without words"));
@@ -250,13 +251,15 @@ mod tests {
     #[test]
     fn a_refusal_ends_with_the_code_of_its_kind() {
         let answer = serde_json::json!({"error": {"code": "c", "message": "m", "hint": "h"}});
-        for (status, exit) in [(400, 2), (401, 4), (422, 6), (404, 1), (503, 1)] {
+        for (status, exit) in [(400, 2), (401, 4), (422, 6), (507, 6), (404, 1), (503, 1)] {
             let error = refusal(StatusCode::from_u16(status).unwrap(), &answer);
             assert_eq!(
                 (i32::from(error.exit), error.code.as_str(), error.hint.as_deref()),
                 (exit, "c", Some("h"))
             );
         }
+        let unknown = serde_json::json!({"error": {"code": "outcome_unknown", "message": "m", "hint": null}});
+        assert_eq!(refusal(StatusCode::SERVICE_UNAVAILABLE, &unknown).exit, ExitCode::Unknown);
         let error = refusal(StatusCode::BAD_GATEWAY, &Value::Null);
         assert_eq!((error.code.as_str(), error.hint), ("node_error", None));
     }

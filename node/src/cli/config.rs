@@ -17,6 +17,7 @@ use steelyard_runtime::settings::{
 
 use super::args::Globals;
 use super::events::Form;
+use crate::disk::DiskLimits;
 use crate::limits::PEERS_MANUAL_MAX;
 use crate::miner::MinerConfig;
 use crate::node::NodeConfig;
@@ -27,11 +28,13 @@ pub const SECTION: &str = "node";
 const DATA_FOLDER: &str = "steelyard";
 /// Most threads that mine.
 const MINE_THREADS_MAX: usize = 1_024;
+/// What settings of room are counted in.
+const MIB: u64 = 1024 * 1024;
 /// The value of `mine` that does not.
 const MINE_OFF: &str = "off";
 
 /// Every setting, and the section of the program that shares the files.
-const KEYS: [Key; 13] = [
+const KEYS: [Key; 15] = [
     Key::new(SECTION, "network", Some("dev")),
     Key::new(SECTION, "data_dir", None),
     Key::new(SECTION, "api", None),
@@ -41,6 +44,8 @@ const KEYS: [Key; 13] = [
     Key::new(SECTION, "mine", None),
     Key::new(SECTION, "mine_threads", Some("1")),
     Key::new(SECTION, "mine_on_tx", Some("false")),
+    Key::new(SECTION, "disk_warn", Some("1024")),
+    Key::new(SECTION, "disk_stop", Some("200")),
     Key::new(SECTION, "ready_file", None),
     Key::new(SECTION, "log_format", Some("text")),
     Key::new(SECTION, "log_level", Some(logs::LEVEL_DEFAULT)),
@@ -98,6 +103,7 @@ impl Resolved {
             connect: self.connect()?,
             discover: self.discover()?,
             miner: self.miner(mine_default)?,
+            disk: self.disk()?,
             ready_file: self.settings.get(SECTION, "ready_file").map(PathBuf::from),
         })
     }
@@ -191,6 +197,15 @@ impl Resolved {
         Ok(address.map(|address| MinerConfig { address, threads, on_tx }))
     }
 
+    fn disk(&self) -> Result<DiskLimits, SettingsError> {
+        let bytes = |name: &str| {
+            let mib: u64 = self.settings.require(SECTION, name)?;
+            let too_many = || self.settings.invalid(SECTION, name, "so many MiB are on no disk");
+            mib.checked_mul(MIB).ok_or_else(too_many)
+        };
+        Ok(DiskLimits { warn_bytes: bytes("disk_warn")?, stop_bytes: bytes("disk_stop")? })
+    }
+
     /// The settings as they are shown: defaults that follow from the network filled in.
     fn rows(&self) -> Vec<Row> {
         let mut rows = self.settings.rows();
@@ -273,6 +288,17 @@ mod tests {
         let many: Vec<String> = (0..=PEERS_MANUAL_MAX).map(|host| format!("10.0.1.{host}:1")).collect();
         for (name, value) in [("connect", "localhost:1"), ("connect", &many.join(",")), ("discover", "yes")] {
             assert_eq!(node(&[(name, value)]).unwrap_err().code, "setting_invalid", "{value}");
+        }
+    }
+
+    #[test]
+    fn room_is_set_in_mib_and_nothing_switches_it_off() {
+        let disk = |flags: &[(&'static str, &str)]| resolve(flags, None).unwrap().disk();
+        assert_eq!(disk(&[]).unwrap(), DiskLimits::default());
+        let off = DiskLimits { warn_bytes: 3 * MIB, stop_bytes: 0 };
+        assert_eq!(disk(&[("disk_warn", "3"), ("disk_stop", "0")]).unwrap(), off);
+        for wrong in ["-1", "1 GiB", "", "17592186044416"] {
+            assert!(disk(&[("disk_stop", wrong)]).is_err(), "{wrong}");
         }
     }
 

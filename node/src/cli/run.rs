@@ -100,7 +100,7 @@ async fn serve(config: NodeConfig, show: Show) -> Result<(), CliError> {
     };
     match stopped {
         Ok(()) if failed => Err(CliError::other("chain_thread", "the chain thread ended early")),
-        stopped => stopped.map(|()| show.stopped()),
+        stopped => stopped.map(|()| show.stopped()).map_err(|error| show.hinted(error)),
     }
 }
 

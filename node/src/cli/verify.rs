@@ -39,6 +39,9 @@ pub fn run(resolved: &Resolved, is_full: bool, out: Output) -> Result<(), CliErr
     };
     out.line(&format!("{} is in order", data_dir.display()));
     out.line(&summary(&report, is_full));
+    if let Some(loss) = &report.rolled_back {
+        out.note(&format!("warning: {}", loss.text()));
+    }
     out.json(&report);
     Ok(())
 }

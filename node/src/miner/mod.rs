@@ -1,7 +1,7 @@
 //! The miner: templates from the view, the search on threads of its own from a random start, and
 //! the block through the same door as anybody's. Drops a template for a new tip after at most one
 //! batch of tries. Where difficulty is constant it paces itself, and while the node is far behind
-//! others it rests. Must not know the store.
+//! others, or the disk is full, it rests. Must not know the store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -95,7 +95,7 @@ fn mine(chain: &Chain, config: &MinerConfig, status: &MinerStatus) {
         if seen.stopping {
             return;
         }
-        if chain.shared.is_catching_up() {
+        if seen.disk_full || chain.shared.is_catching_up() {
             let _ = chain.shared.wait(seen, Duration::from_millis(WAIT_MS_MAX));
             continue;
         }
@@ -162,7 +162,7 @@ pub fn template(chain: &Chain, payout: &Payout, now: u64) -> Template {
 }
 
 /// Searches in batches until found, until the tip has changed since `seen`, until the node is far
-/// behind others, or until the template is old: at most one batch on a tip that is no more.
+/// behind others or its disk full, or until the template is old: at most one batch on a tip that is no more.
 #[must_use]
 pub fn find(chain: &Chain, seen: Ticks, template: &Template, status: &MinerStatus) -> Option<u64> {
     let target = from_bits(template.header.bits).expect("computed bits are canonical");
@@ -182,7 +182,8 @@ pub fn find(chain: &Chain, seen: Ticks, template: &Template, status: &MinerStatu
         nonce = nonce.wrapping_add(MINER_BATCH_TRIES);
         let ticks = chain.shared.ticks();
         let is_old = started.elapsed() > Duration::from_millis(TEMPLATE_AGE_MS);
-        let is_over = ticks.tips != seen.tips || ticks.stopping || chain.shared.is_catching_up();
+        let is_over = ticks.tips != seen.tips || ticks.stopping || ticks.disk_full;
+        let is_over = is_over || chain.shared.is_catching_up();
         if is_over || (is_old && ticks.admissions != seen.admissions) {
             return None;
         }
@@ -198,8 +199,8 @@ mod tests {
     /// The hardest target that can be written: nobody finds a block.
     const HARDEST: u32 = 0x0101_0000;
 
-    #[test]
-    fn a_search_ends_when_the_node_turns_out_to_be_far_behind() {
+    /// What makes a search vain while it goes on.
+    fn assert_ends_a_search(vain: impl FnOnce(&Chain)) {
         let dir = tempfile::tempdir().unwrap();
         let (store, loaded) = node::open(Params::dev(), dir.path()).unwrap();
         let (chain, _) = Chain::start(loaded, store).unwrap();
@@ -207,7 +208,7 @@ mod tests {
         let mut template = template(&chain, &payout, clock::now_ms());
         template.header.bits = HARDEST;
         let status = Arc::new(MinerStatus::default());
-        chain.shared.set_catching_up(true);
+        vain(&chain);
         // Ends a search that goes on, so that the test fails and does not hang.
         let (late, searched) = (chain.clone(), Arc::clone(&status));
         let guard = std::thread::spawn(move || {
@@ -220,5 +221,11 @@ mod tests {
         assert_eq!(status.tries(), MINER_BATCH_TRIES);
         chain.stop();
         guard.join().unwrap();
+    }
+
+    #[test]
+    fn a_search_ends_when_the_node_turns_out_to_be_far_behind_or_its_disk_is_full() {
+        assert_ends_a_search(|chain| chain.shared.set_catching_up(true));
+        assert_ends_a_search(|chain| chain.shared.tick(|ticks| ticks.disk_full = true));
     }
 }

@@ -97,8 +97,9 @@ impl Desk {
             Ok(taken.into_iter().map(light::verdict).collect())
         };
         let verdicts = match submitted.await {
-            // Of some it may be known more by now, but who sends them again hears it.
-            Err(LookupError::Chain(ChainError::Busy)) => vec![Verdict::Busy {}; count],
+            // Of some it may be known more by now, but who sends them again hears it. A full disk is
+            // nobody's business: wallets keep what they send, and go on reading.
+            Err(LookupError::Chain(ChainError::Busy | ChainError::DiskFull)) => vec![Verdict::Busy {}; count],
             verdicts => verdicts?,
         };
         Ok(Verdicts { verdicts: light::bounded(verdicts) })

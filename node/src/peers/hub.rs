@@ -125,6 +125,7 @@ impl Hub {
     /// Runs until the node stops.
     pub(super) async fn run(mut self, mut inputs: Inputs) {
         let stopping = self.context.stopping.clone();
+        self.sync(Event::Takes(!self.seen.disk_full));
         self.advance();
         loop {
             let wake = self.epoch + Duration::from_millis(self.next_wake());
@@ -235,6 +236,9 @@ impl Hub {
             self.relay.tip_changed();
             self.sync(Event::TipChanged);
         }
+        if ticks.disk_full != self.seen.disk_full {
+            self.sync(Event::Takes(!ticks.disk_full));
+        }
         // A reorganisation returns transactions too.
         self.relay.pool_changed();
         self.seen = ticks;
@@ -309,7 +313,7 @@ impl Hub {
                 }
             }
         }
-        self.relay.set_paused(self.sync.is_catching_up());
+        self.relay.set_paused(self.sync.is_catching_up() || self.context.chain.shared.is_disk_full());
     }
 
     fn send_blocks(

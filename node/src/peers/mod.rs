@@ -115,9 +115,12 @@ pub enum PeersError {
     /// Too many commands wait.
     #[error("the node is busy; try again")]
     Busy,
-    /// The node stops.
+    /// The node stops, and the command did not reach it.
     #[error("the node is stopping")]
     Stopping,
+    /// The node ended before it said what became of the command: it may be done, or not.
+    #[error("the node ended before it could say what became of this: it may have been done")]
+    Unknown,
     /// It makes no sense, or a bound is reached.
     #[error("{message}")]
     Refused {
@@ -373,7 +376,7 @@ impl Peers {
             mpsc::error::TrySendError::Full(_) => PeersError::Busy,
             mpsc::error::TrySendError::Closed(_) => PeersError::Stopping,
         })?;
-        outcome.await.unwrap_or(Err(PeersError::Stopping))
+        outcome.await.unwrap_or(Err(PeersError::Unknown))
     }
 
     /// A door with no thread behind it.

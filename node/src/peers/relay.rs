@@ -317,7 +317,7 @@ impl Relay {
         self.refused.clear();
     }
 
-    /// While the node is far behind, announcements are kept and nothing is asked for.
+    /// While the node is far behind, or its disk full, announcements are kept and nothing is asked for.
     pub(super) fn set_paused(&mut self, paused: bool) {
         self.is_due |= self.is_paused && !paused;
         self.is_paused = paused;

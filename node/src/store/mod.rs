@@ -5,6 +5,7 @@
 pub(crate) mod bytes;
 pub mod checkpoint;
 pub mod delta;
+pub mod figures;
 pub mod log;
 pub mod pending;
 pub mod schema;
@@ -19,9 +20,10 @@ use steelyard_migrations::{Age, VersionError, node as migrations};
 use steelyard_runtime::exit::CliError;
 use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError, is_missing, make_whole};
 pub use steelyard_runtime::sled_door::{StoreError, VALUE_BYTES_MAX};
-use steelyard_runtime::{failpoint, version};
+use steelyard_runtime::{clock, failpoint, version};
 
 use self::delta::Delta;
+use self::figures::Figures;
 use self::log::{LogRecord, StoredTip};
 use self::schema::{META_NETWORK, PEERS_ALL, SENTINELS, SPACES, Space, key, range, split};
 use crate::limits::SLED_CACHE_BYTES;
@@ -113,6 +115,7 @@ pub struct BodyPlace {
 /// The node's store. Cheap calls read, one thread commits.
 pub struct Store {
     door: Door,
+    figures: Figures,
 }
 
 impl Store {
@@ -138,7 +141,7 @@ impl Store {
         if found != *network {
             return Err(StoreOpenError::OtherNetwork { found, expected: *network });
         }
-        Ok(Self { door })
+        Ok(Self { door, figures: Figures::default() })
     }
 
     /// Puts a store in its place that was brought up to date when a kill came before it took it.
@@ -171,6 +174,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: the store takes no more writes, and the process should stop.
     pub fn commit(&self, seq: u64, commit: &Commit<'_>) -> Result<(), StoreError> {
+        let started = clock::start();
         let mut batch = Batch::new();
         if commit.bodies.len() > VALUE_BYTES_MAX {
             stream::write_ahead(&self.door, Space::Body, seq, &commit.bodies)?;
@@ -194,7 +198,9 @@ impl Store {
         if let Some(peers) = &commit.peers {
             stream::put(&mut batch, Space::Peers, PEERS_ALL, peers);
         }
-        self.door.commit(batch)
+        self.door.commit(batch)?;
+        self.figures.commits.count(started.elapsed());
+        Ok(())
     }
 
     /// Addresses of other nodes and bans, as the last commit that had any wrote them.
@@ -311,7 +317,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn write_checkpoint(&self, state: &Trie, seq: u64) -> Result<(), StoreError> {
-        checkpoint::write(&self.door, state, seq).map(|_| ())
+        let started = clock::start();
+        let mark = checkpoint::write(&self.door, state, seq)?;
+        self.figures.checkpoint(started.elapsed(), mark.records);
+        Ok(())
     }
 
     /// Bytes written since sled was opened last.
@@ -325,7 +334,22 @@ impl Store {
     /// # Errors
     /// [`OpenError`].
     pub fn reopen(&self) -> Result<Duration, OpenError> {
-        self.door.reopen()
+        let before = self.door.bytes_written();
+        let took = self.door.reopen()?;
+        self.figures.reopened(took, before);
+        Ok(took)
+    }
+
+    /// What it has done since it was opened.
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// Bytes of keys and values written since it was opened, reopened or not.
+    #[must_use]
+    pub fn bytes_written_in_all(&self) -> u64 {
+        self.figures.bytes_before() + self.door.bytes_written()
     }
 
     /// Bytes of its files.

@@ -26,6 +26,9 @@ type Requests = BTreeMap<PeerId, Vec<BlockId>>;
 impl Sync {
     /// Submits what is ready and asks for bodies of every branch with at least the tip's work.
     pub(super) fn ask_bodies(&mut self, turn: &mut Turn<'_>) {
+        if self.is_paused {
+            return;
+        }
         let mut requests = Requests::new();
         let leaves = self.tree.leaves_of(turn.chain.tip().total_work);
         for leaf in leaves.into_iter().take(SYNC_BRANCHES_MAX) {

@@ -142,6 +142,9 @@ pub enum Event {
     },
     /// The chain has another tip.
     TipChanged,
+    /// Whether the chain takes blocks. While it does not, none is asked for or submitted; headers are
+    /// followed, so that it is known how many are missing.
+    Takes(bool),
     /// The moment of [`Sync::next_wake`] has come, or any other.
     Tick,
 }
@@ -232,6 +235,8 @@ pub struct Sync {
     next_headers: Option<u64>,
     /// The most work that headers here ever had.
     most_work: u128,
+    /// The chain takes no blocks.
+    is_paused: bool,
     /// When a new block was taken or [`Sync::most_work`] rose, monotonic ms.
     progress: Option<u64>,
     /// The last event's moment.
@@ -269,6 +274,7 @@ impl Sync {
             standing: None,
             next_headers: None,
             most_work: 0,
+            is_paused: false,
             progress: None,
             now: Now { unix_ms: 0, mono_ms: 0 },
         }
@@ -315,6 +321,7 @@ impl Sync {
             Event::Message { .. } | Event::Tick => {}
             Event::Judged { id, verdict } => self.judged(turn, id, verdict),
             Event::TipChanged => self.tip_changed(turn),
+            Event::Takes(takes) => self.is_paused = !takes,
         }
     }
 

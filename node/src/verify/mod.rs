@@ -23,6 +23,7 @@ pub use self::failure::{Failure, Fault, FaultyTx};
 
 use crate::chain::index::{Entry, Index};
 use crate::chain::view::Shared;
+use crate::mark::{Loss, Mark};
 use crate::mempool::Mempool;
 use crate::store::schema::Space;
 use crate::store::{PROGRAM, STORE_FOLDER, Store, StoreError, checkpoint, damaged};
@@ -40,6 +41,8 @@ pub struct Report {
     pub side_blocks: u64,
     /// Pending transactions.
     pub pending: u64,
+    /// What the store is known to have held beyond that, and does not any more: no fault of what is there.
+    pub rolled_back: Option<Loss>,
 }
 
 /// Judges the store in a node's folder, which no node may have open.
@@ -65,7 +68,8 @@ pub fn run(
     source.check_ends()?;
     let judged = source.judge(full, progress)?;
     let pending = stored_pending(&source, &judged, full)?;
-    Ok(Report { pending, ..judged.report })
+    let rolled_back = Mark::read(data_dir, &network).and_then(|had| had.loss(&judged.reached));
+    Ok(Report { pending, rolled_back, ..judged.report })
 }
 
 /// Judges the store of a running node, up to its last commit at this moment.
@@ -95,6 +99,8 @@ pub fn check(
 /// What was judged, and the state that came out.
 struct Judged {
     report: Report,
+    /// How far the store is.
+    reached: Mark,
     /// Height of the next block.
     next: u64,
     state: Trie,

@@ -14,6 +14,7 @@ use steelyard_core::state::{Key, Record, Trie};
 use super::{Failure, Judged, Report, Source};
 use crate::chain::index::{Entry, Index, Verdict};
 use crate::chain::load::{genesis_entry, replay_log};
+use crate::mark::Mark;
 use crate::store::delta::Delta;
 use crate::store::{StoreError, damaged};
 
@@ -44,7 +45,7 @@ pub(super) fn judge(source: &Source<'_>, progress: &mut dyn FnMut(u64, u64)) -> 
     report.records = state.len();
     check_undo(source, &index, state.clone())?;
     report.side_blocks = u64::from(index.next_number()) - 1 - height;
-    Ok(Judged { report, next: height + 1, state })
+    Ok(Judged { report, reached: Mark::at(source.until, tip), next: height + 1, state })
 }
 
 /// Every block, as the log tells.

@@ -18,6 +18,7 @@ use steelyard_core::types::header::Header;
 use super::{Checkpoint, Failure, FaultyTx, Judged, Report, Source, verify_parallel};
 use crate::chain::index::{Entry, Index, Number, Verdict};
 use crate::chain::load::{genesis_entry, stored_tip};
+use crate::mark::Mark;
 use crate::store::delta::Delta;
 use crate::store::log::LogRecord;
 use crate::store::{BodyPlace, StoreError, damaged};
@@ -327,9 +328,10 @@ impl<'a> Walk<'a> {
             transactions: active.map(|number| u64::from(self.txs[number as usize])).sum(),
             records: self.state.len(),
             side_blocks: u64::from(self.index.next_number()) - 1 - tip.header.height,
-            pending: 0,
+            ..Report::default()
         };
-        Judged { report, next: tip.header.height + 1, state: self.state }
+        let reached = Mark::at(self.source.until, tip);
+        Judged { report, reached, next: tip.header.height + 1, state: self.state }
     }
 }
 

@@ -16,6 +16,7 @@ use steelyard_core::params::Params;
 use steelyard_core::work::from_bits;
 use steelyard_node::chain::Chain;
 use steelyard_node::chain::check::UncheckedBlock;
+use steelyard_node::disk::DiskLimits;
 use steelyard_node::miner;
 use steelyard_node::node::{Node, NodeConfig};
 use steelyard_runtime::clock;
@@ -79,6 +80,7 @@ fn main() -> anyhow::Result<()> {
         connect: Vec::new(),
         discover: false,
         miner: None,
+        disk: DiskLimits::default(),
         ready_file: None,
     };
     let own = runtime.block_on(Node::start(config)).map_err(|error| anyhow::anyhow!("{error:?}"))?;

@@ -111,7 +111,7 @@ impl From<OpenError> for CliError {
         match error {
             OpenError::Damaged { .. } => CliError::new(ExitCode::Damaged, "store_damaged", message),
             OpenError::Locked { .. } => CliError::new(ExitCode::InUse, "store_in_use", message),
-            OpenError::Io { .. } => CliError::new(ExitCode::Other, "store_unavailable", message),
+            OpenError::Io { source, .. } => unavailable(&source, message),
             OpenError::Poisoned { .. } => CliError::new(ExitCode::Other, "store_poisoned", message),
         }
     }
@@ -122,12 +122,39 @@ impl From<StoreError> for CliError {
         let message = error.to_string();
         match error {
             StoreError::Damaged { .. } => CliError::new(ExitCode::Damaged, "store_damaged", message),
-            StoreError::Io { .. } => CliError::new(ExitCode::Other, "store_unavailable", message),
+            StoreError::Io { source, .. } => unavailable(&source, message),
             StoreError::Poisoned => CliError::new(ExitCode::Other, "store_poisoned", message),
             StoreError::ValueTooLarge { .. } | StoreError::Closed => {
                 CliError::new(ExitCode::Other, "store_failed", message)
             }
         }
+    }
+}
+
+/// An open store that does not open again is no longer there to be written.
+impl From<OpenError> for StoreError {
+    fn from(error: OpenError) -> StoreError {
+        match error {
+            OpenError::Damaged { reason, .. } => StoreError::Damaged { reason },
+            OpenError::Io { doing, source, .. } => StoreError::Io { doing, source },
+            OpenError::Locked { .. } => {
+                StoreError::Io { doing: "open", source: io::Error::other("it is in use") }
+            }
+            OpenError::Poisoned { .. } => StoreError::Poisoned,
+        }
+    }
+}
+
+/// The machine's refusal, and what to do. What was acknowledged was durable before it.
+fn unavailable(source: &io::Error, message: String) -> CliError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            CliError::other("disk_full", format!("no space left on the disk: {message}"))
+                .with_hint("nothing that was acknowledged is lost; free some room and start again")
+        }
+        _ => CliError::other("store_unavailable", message).with_hint(
+            "nothing that was acknowledged is lost; start again once the disk is well: the system's log says more",
+        ),
     }
 }
 
@@ -157,5 +184,40 @@ fn sort_io(source: io::Error) -> Fault {
             Fault::Content("a file holds no valid data".to_owned())
         }
         _ => Fault::Machine(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io(kind: io::ErrorKind) -> StoreError {
+        StoreError::Io { doing: "write", source: kind.into() }
+    }
+
+    #[test]
+    fn a_full_disk_a_failing_one_and_damage_are_told_apart() {
+        for (error, exit, code) in [
+            (io(io::ErrorKind::StorageFull), ExitCode::Other, "disk_full"),
+            (io(io::ErrorKind::QuotaExceeded), ExitCode::Other, "disk_full"),
+            (io(io::ErrorKind::Other), ExitCode::Other, "store_unavailable"),
+            (StoreError::stopped(), ExitCode::Damaged, "store_damaged"),
+        ] {
+            let told = CliError::from(error);
+            assert_eq!((told.exit, told.code.as_str()), (exit, code));
+            let is_kept =
+                told.hint.is_some_and(|hint| hint.contains("nothing that was acknowledged is lost"));
+            assert_eq!(is_kept, exit == ExitCode::Other, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_reopening_that_fails_is_what_it_was() {
+        let dir = PathBuf::from("x");
+        let error = |error: OpenError| CliError::from(StoreError::from(error)).code;
+        assert_eq!(error(OpenError::damaged(&dir, "so")), "store_damaged");
+        assert_eq!(error(OpenError::io(&dir, "open", io::ErrorKind::StorageFull.into())), "disk_full");
+        assert_eq!(error(OpenError::Locked { dir: dir.clone() }), "store_unavailable");
+        assert_eq!(error(OpenError::Poisoned { dir }), "store_poisoned");
     }
 }

@@ -1,8 +1,9 @@
 //! The API over a real chain in a folder of its own, asked without a socket. The files below tell
-//! what is read, what is submitted, what is known of branches and peers, and who is let in.
+//! what is read, what is submitted, how the node is, what is known of branches and peers, and who is let in.
 
 mod forks;
 mod guards;
+mod health;
 mod peers;
 mod reads;
 mod submits;
@@ -34,6 +35,8 @@ use super::{ApiState, router};
 use crate::chain::check::UncheckedBlock;
 use crate::chain::error::Accepted;
 use crate::chain::{Chain, load};
+use crate::disk::{Disk, DiskLimits};
+use crate::mark::Keeper;
 use crate::miner;
 use crate::peers::{Peers, PeersStatus};
 use crate::store::Store;
@@ -49,7 +52,7 @@ struct Stage {
     chain: Chain,
     state: ApiState,
     router: Router,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// An answer.
@@ -102,8 +105,17 @@ impl Stage {
         let (chain, _) = Chain::start(loaded, Arc::new(store)).unwrap();
         let bound: SocketAddr = bound.parse().unwrap();
         let peers = Peers::idle(peers);
-        let state = ApiState { chain: chain.clone(), peers, miner: None, token: TOKEN.into(), bound };
-        Self { chain, router: router(state.clone()), state, _folder: folder }
+        let limits = DiskLimits { warn_bytes: 1_000, stop_bytes: 200 };
+        let state = ApiState {
+            chain: chain.clone(),
+            peers,
+            miner: None,
+            disk: Arc::new(Disk::new(folder.path(), limits)),
+            mark: Arc::new(Keeper::open(folder.path(), &chain.shared)),
+            token: TOKEN.into(),
+            bound,
+        };
+        Self { chain, router: router(state.clone()), state, folder }
     }
 
     async fn ask(&self, request: Request<Body>) -> Answer {
@@ -126,17 +138,29 @@ impl Stage {
         self.post("/tx", "application/octet-stream", tx.to_bytes()).await
     }
 
-    /// Mines a block for the stranger with what is pending.
-    async fn mine(&self) -> BlockId {
+    /// The same, with the mark that lies in its folder now held against the chain.
+    fn marked_anew(mut self) -> Self {
+        self.state.mark = Arc::new(Keeper::open(self.folder.path(), &self.chain.shared));
+        self.router = router(self.state.clone());
+        self
+    }
+
+    /// A block for the stranger with what is pending.
+    fn block(&self) -> UncheckedBlock {
         let payout = Payout { miner: STRANGER, extra: List::new(b"<b>hi".to_vec()).unwrap() };
         let template = miner::template(&self.chain, &payout, clock::now_ms());
         let mut header = template.header;
         header.nonce = search(&header, from_bits(header.bits).unwrap(), 0, u64::MAX).unwrap();
-        let block = UncheckedBlock { header, body: template.body };
-        let chain = self.chain.clone();
+        UncheckedBlock { header, body: template.body }
+    }
+
+    /// Mines a block for the stranger with what is pending.
+    async fn mine(&self) -> BlockId {
+        let (block, chain) = (self.block(), self.chain.clone());
+        let id = block.header.id();
         let accepted = tokio::task::spawn_blocking(move || chain.submit_block(block, clock::now_ms()));
         assert_eq!(accepted.await.unwrap(), Ok(Accepted::Active));
-        header.id()
+        id
     }
 
     fn text(&self, address: &Address) -> String {

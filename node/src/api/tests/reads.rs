@@ -10,8 +10,7 @@ use steelyard_runtime::sled_door::Batch;
 
 use super::*;
 use crate::api::types::{
-    AddressHoldings, AddressInfo, AddressProof, Block, BlockSummary, Mempool, PendingTx, Ready, Status, Tx,
-    TxProof,
+    AddressHoldings, AddressInfo, AddressProof, Block, BlockSummary, Mempool, PendingTx, Status, Tx, TxProof,
 };
 use crate::limits::API_PAGE_MAX;
 use crate::store::schema::{Space, key};
@@ -297,18 +296,4 @@ async fn a_damaged_body_is_never_served() {
         assert_eq!(stage.get(&path).await.refusal(), (500, "damaged".into()), "{path}");
     }
     assert_eq!(stage.get("/headers").await.status, StatusCode::OK);
-}
-
-#[tokio::test]
-async fn it_is_ready_until_it_stops() {
-    let stage = Stage::new();
-    assert!(stage.ask(get("/readyz")).await.typed::<Ready>().ready);
-    assert_eq!(stage.ask(get("/livez")).await.json()["live"], true);
-    assert_eq!(stage.ask(get("/")).await.status, StatusCode::OK);
-    stage.chain.stop();
-    let answer = stage.ask(get("/readyz")).await;
-    let ready: Ready = serde_json::from_slice(&answer.bytes).unwrap();
-    assert_eq!((answer.status, ready.ready), (StatusCode::SERVICE_UNAVAILABLE, false));
-    assert_eq!(ready.reasons[0].code, "stopping");
-    assert_eq!(stage.ask(get("/livez")).await.status, StatusCode::OK);
 }

@@ -164,8 +164,12 @@ async fn nothing_is_taken_while_it_stops() {
     for _ in 0..100 {
         let answer = stage.submit(&pay(0, 1)).await;
         if answer.status == StatusCode::SERVICE_UNAVAILABLE {
-            assert_eq!(answer.refusal(), (503, "stopping".into()));
             assert_eq!(answer.headers["retry-after"], "1");
+            match answer.refusal() {
+                // It waited when the thread ended.
+                (503, code) if code == "outcome_unknown" => continue,
+                refusal => assert_eq!(refusal, (503, "stopping".into())),
+            }
             return;
         }
     }

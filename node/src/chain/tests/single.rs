@@ -4,6 +4,7 @@ use super::*;
 use crate::chain::error::ChainError;
 use maker::{account, params};
 use steelyard_core::consensus::error::{BlockRule, RuleError};
+use steelyard_runtime::sled_door::OpenError;
 
 #[test]
 fn twenty_blocks_with_payments_are_the_same_after_a_start() {
@@ -99,6 +100,41 @@ fn after_a_stop_nothing_is_taken_any_more() {
     let answer = runtime.block_on(chain.submit_tx(maker.pay(0, 0, 1, 5)));
     assert_eq!(answer, Err(TxError::Chain(ChainError::Stopping)));
     assert!(chain.shared.ticks().stopping);
+}
+
+#[test]
+fn a_full_disk_is_told_at_the_door_and_peers_are_kept() {
+    let mut maker = Maker::new(params());
+    let node = Node::new(&maker.params);
+    let (block, tx) = (maker.make(maker.genesis, &[]), maker.pay(0, 0, 5, 1));
+    let seq = || node.chain.shared.read().seq();
+    node.chain.shared.tick(|ticks| ticks.disk_full = true);
+    assert_eq!(node.give(&maker, block), Err(BlockError::Chain(ChainError::DiskFull)));
+    assert_eq!(node.send(&tx), Err(TxError::Chain(ChainError::DiskFull)));
+    assert_eq!(seq(), 0);
+    node.save_peers(b"somebody");
+    assert_eq!(seq(), 1);
+    node.chain.shared.tick(|ticks| ticks.disk_full = false);
+    assert_eq!(node.give(&maker, block), Ok(Accepted::Active));
+    assert!(node.send(&tx).is_ok());
+}
+
+/// Whoever waits when the store fails is not told that it was refused: a commit that failed may be there
+/// after a restart.
+#[test]
+fn who_waits_for_a_commit_that_fails_hears_that_nobody_knows() {
+    let mut maker = Maker::new(params());
+    let node = Node::new(&maker.params);
+    let (block, tx) = (maker.make(maker.genesis, &[]), maker.pay(0, 0, 5, 1));
+    // A reopening that fails leaves it closed.
+    std::fs::write(node.dir.path().join(STORE_FOLDER).join("unreadable"), "").unwrap();
+    assert!(matches!(node.chain.store.reopen(), Err(OpenError::Damaged { .. })));
+    assert_eq!(node.give(&maker, block), Err(BlockError::Chain(ChainError::Unknown)));
+    assert!(matches!(node.thread.join().unwrap(), Err(StoreError::Closed)));
+    assert!(node.chain.shared.ticks().stopping);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let late = runtime.block_on(node.chain.submit_tx(tx));
+    assert_eq!(late, Err(TxError::Chain(ChainError::Stopping)), "what did not reach it was not taken");
 }
 
 #[test]

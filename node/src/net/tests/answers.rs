@@ -130,9 +130,24 @@ fn nothing_is_taken_while_the_node_stops() {
     stage.chain.stop();
     let tx = stage.maker.pay(0, 0, 9, 5);
     let code = std::iter::repeat_with(|| stage.frame(&submit(&[tx.bytes()])))
-        .find_map(|answer| read::<Failure>(&answer).ok())
-        .map(|failure| failure.code.to_string());
+        .filter_map(|answer| read::<Failure>(&answer).ok())
+        .map(|failure| failure.code.to_string())
+        // It waited when the thread ended.
+        .find(|code| code != "outcome_unknown");
     assert_eq!(code.as_deref(), Some("stopping"));
+}
+
+/// Wallets keep what a busy node does not take, and go on reading.
+#[test]
+fn a_node_without_room_is_busy_and_still_answers() {
+    let mut stage = Stage::new();
+    stage.mine(&[]);
+    stage.chain.shared.tick(|ticks| ticks.disk_full = true);
+    let tx = stage.maker.pay(0, 0, 9, 5);
+    assert_eq!(stage.verdicts(&[tx.bytes()]), ["busy"]);
+    assert_eq!(stage.ask::<Tip>(&GetTip { recent: 1 }).headers.len(), 1);
+    stage.chain.shared.tick(|ticks| ticks.disk_full = false);
+    assert_eq!(stage.verdicts(&[tx.bytes()]), ["pending"]);
 }
 
 #[test]

@@ -57,9 +57,9 @@ impl Saver {
         let Some(number) = self.running.take() else { return };
         match saved {
             Ok(()) => self.done = number,
-            Err(ChainError::Busy) => self.retry_at = Some(now + PEERS_SAVE_RETRY_MS),
+            Err(ChainError::Busy | ChainError::DiskFull) => self.retry_at = Some(now + PEERS_SAVE_RETRY_MS),
             // What was not written is not acknowledged.
-            Err(ChainError::Stopping) => self.waiting.clear(),
+            Err(ChainError::Stopping | ChainError::Unknown) => self.waiting.clear(),
         }
         let done = self.done;
         for (_, reply, outcome) in self.waiting.extract_if(.., |(number, ..)| *number <= done) {

@@ -10,7 +10,6 @@ use steelyard_core::hash::TxId;
 use steelyard_runtime::frame::Frame;
 
 use super::Hub;
-use crate::chain::error::ChainError;
 use crate::lookup::submission;
 use crate::mempool::PoolError;
 use crate::peers::HubEvent;
@@ -86,7 +85,8 @@ async fn submit(
     let mut admitted = admitted.map(Vec::into_iter);
     let mut verdict = |refused: Option<PoolError>| match (refused, &mut admitted) {
         (Some(refused), _) => judge(&refused),
-        (None, Err(ChainError::Busy | ChainError::Stopping)) => (TxVerdict::Busy, ""),
+        // Nobody's fault, and no word on the transaction.
+        (None, Err(_)) => (TxVerdict::Busy, ""),
         (None, Ok(verdicts)) => match verdicts.next() {
             Some(Ok(_)) => (TxVerdict::Taken, ""),
             Some(Err(refused)) => judge(&refused),

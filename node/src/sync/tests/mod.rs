@@ -97,6 +97,37 @@ fn an_interrupted_sync_resumes() {
 }
 
 #[test]
+fn a_machine_that_takes_no_blocks_follows_headers_and_drops_nobody() {
+    let mut world = World::new(8);
+    let blocks = world.maker.extend(world.maker.genesis, 300);
+    let (full, empty) = (world.add(&blocks, None), world.add(&[], None));
+    world.takes(empty, false);
+    world.connect(empty, full);
+    world.run(60_000);
+    world.mine(full);
+    world.run(60_000);
+    let status = world.machines[empty].sync.as_ref().unwrap().status();
+    assert_eq!((status.tip_height, status.headers_height, status.in_flight), (0, 301, 0));
+    assert_eq!((status.peers.len(), world.sent.get("get_bodies")), (1, None));
+    assert!(!status.is_catching_up, "nothing is coming");
+    world.takes(empty, true);
+    world.run(30_000);
+    world.assert_agreed([full, empty]);
+    // In the middle of a sync what is here is kept.
+    let more = world.maker.extend(world.machines[full].chain.tip_id(), 500);
+    let longer = world.add(&[&blocks[..], &[world.machines[full].chain.tip_id()], &more[..]].concat(), None);
+    world.connect(empty, longer);
+    world.run(1_500);
+    world.takes(empty, false);
+    world.run(120_000);
+    assert!(world.machines[empty].sync.as_ref().unwrap().status().in_flight == 0);
+    world.takes(empty, true);
+    world.run(60_000);
+    world.assert_agreed([longer, empty]);
+    assert!(world.dropped.is_empty());
+}
+
+#[test]
 fn liars_are_dropped_or_harmless() {
     for lie in [Lie::WrongBody, Lie::RubbishBody, Lie::Withholds, Lie::Misses, Lie::Silent, Lie::Unconnected]
     {

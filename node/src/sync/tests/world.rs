@@ -212,6 +212,11 @@ impl World {
         self.machines[machine].sync = Some(Sync::new(self.params.clone()));
     }
 
+    /// Whether a machine's chain takes blocks.
+    pub fn takes(&mut self, machine: usize, takes: bool) {
+        self.event(machine, Event::Takes(takes));
+    }
+
     /// Mines one block on a machine's tip.
     pub fn mine(&mut self, machine: usize) -> BlockId {
         let parent = self.machines[machine].chain.tip_id();

@@ -113,9 +113,11 @@ const NODE_ROWS: &[&[&str]] = &[
     &["store", "mempool"],
     &["chain"],
     &["miner", "indexer", "verify", "lookup", "sync"],
+    &["backup", "blockfile", "repair"],
     &["peers"],
     &["api", "net"],
     &["node"],
+    &["doctor"],
     &["cli"],
 ];
 

@@ -1,7 +1,7 @@
-//! How much room a disk has. Must not know who wants to write.
+//! How much room a disk has, and how much files take of it. Must not know who wants to write.
 
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 /// Bytes that a program without privileges may still write to the filesystem that holds `path`.
 ///
@@ -10,6 +10,19 @@ use std::path::Path;
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let filesystem = rustix::fs::statvfs(path)?;
     Ok(filesystem.f_bavail.saturating_mul(filesystem.f_frsize))
+}
+
+/// Bytes of all files below a folder; what cannot be read counts nothing.
+#[must_use]
+pub fn files_bytes(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => files_bytes(&entry.path()),
+            Ok(meta) => meta.len(),
+            Err(_) => 0,
+        })
+        .sum()
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod tx;
 pub mod types;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ pub struct ApiState {
     pub miner: Option<(Arc<MinerStatus>, usize)>,
     /// The operator's token.
     pub token: Arc<str>,
+    /// The node's folder.
+    pub data_dir: Arc<Path>,
     /// Where the API listens.
     pub bound: SocketAddr,
 }
@@ -84,11 +87,13 @@ struct Api {
     peers: Peers,
     miner: Option<(Arc<MinerStatus>, usize)>,
     token: Arc<str>,
+    data_dir: Arc<Path>,
     bound: SocketAddr,
     requests: Semaphore,
     workers: Workers,
     batches: Semaphore,
     verifications: Arc<Semaphore>,
+    copies: Arc<Semaphore>,
     summaries: Summaries,
     leaves: Leaves,
     disk_bytes: Cached<u64>,
@@ -103,11 +108,13 @@ impl Api {
             peers: state.peers,
             miner: state.miner,
             token: state.token,
+            data_dir: state.data_dir,
             bound: state.bound,
             requests: Semaphore::new(API_REQUESTS_MAX),
             workers: Workers::new(API_WORKERS_MAX, Duration::from_millis(API_REQUEST_MS)),
             batches: Semaphore::new(API_BATCHES_MAX),
             verifications: Arc::new(Semaphore::new(1)),
+            copies: Arc::new(Semaphore::new(1)),
             summaries: Summaries::default(),
             leaves: Leaves::default(),
             disk_bytes: Cached::default(),
@@ -163,7 +170,10 @@ fn routes() -> Router<Arc<Api>> {
 
 /// Routes that bound themselves, because they take longer than any request may.
 fn long() -> Router<Arc<Api>> {
-    Router::new().route("/verify", operate(&["full"], operator::verify))
+    Router::new()
+        .route("/verify", operate(&["full"], operator::verify))
+        .route("/backup", submit(operator::backup))
+        .route("/export", submit(operator::export))
 }
 
 async fn unknown_path(uri: Uri) -> ApiError {

@@ -40,7 +40,8 @@ pub fn write_ahead(door: &Door, space: Space, a: u64, bytes: &[u8]) -> Result<()
     Ok(())
 }
 
-fn chunks(bytes: &[u8]) -> impl Iterator<Item = (u32, Vec<u8>)> + '_ {
+/// The chunks of a stream, by number.
+pub fn chunks(bytes: &[u8]) -> impl Iterator<Item = (u32, Vec<u8>)> + '_ {
     let length = (bytes.len() as u64).to_le_bytes();
     let (head, rest) = bytes.split_at(bytes.len().min(VALUE_BYTES_MAX - LENGTH_BYTES));
     let first = std::iter::once([&length[..], head].concat());

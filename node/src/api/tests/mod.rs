@@ -102,7 +102,14 @@ impl Stage {
         let (chain, _) = Chain::start(loaded, Arc::new(store)).unwrap();
         let bound: SocketAddr = bound.parse().unwrap();
         let peers = Peers::idle(peers);
-        let state = ApiState { chain: chain.clone(), peers, miner: None, token: TOKEN.into(), bound };
+        let state = ApiState {
+            chain: chain.clone(),
+            peers,
+            miner: None,
+            token: TOKEN.into(),
+            data_dir: folder.path().into(),
+            bound,
+        };
         Self { chain, router: router(state.clone()), state, _folder: folder }
     }
 

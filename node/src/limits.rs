@@ -61,6 +61,17 @@ pub const DISK_LOOK_MS: u64 = 1_000;
 /// Between two writings of the mark beside the store, in ms.
 pub const MARK_MS: u64 = 1_000;
 
+/// Bytes of one data file of a backup. Full: the next one is begun…
+pub const BACKUP_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// …up to so many, whose notes still fit into a manifest. Full: there is no backup.
+pub const BACKUP_FILES_MAX: usize = 4_096;
+/// Blocks whose places an export notes before others get their turn.
+pub const EXPORT_STEP_BLOCKS: usize = 4_096;
+/// Commits in a row that a repair passes over where not even their numbers can be read. More: it ends there.
+pub const REPAIR_GAP_MAX: u64 = 1_024;
+/// Pending transactions that a repair hands on at once.
+pub const REPAIR_TXS_AT_ONCE: usize = 1_000;
+
 /// Nonces tried before a miner looks whether the tip has changed: some 10 ms.
 pub const MINER_BATCH_TRIES: u64 = 100_000;
 /// Longest a miner keeps a template although the tip stands, in ms: new transactions join.
@@ -84,6 +95,8 @@ pub const API_LEAVES_STEP: usize = 4_096;
 pub const API_BANS_MAX: usize = 1_000;
 /// Longest body of an operator's command: an address in JSON.
 pub const API_COMMAND_BODY_BYTES_MAX: usize = 1_024;
+/// Longest body of an order that names a file or a folder, whose names may be escaped.
+pub const API_PATH_BODY_BYTES_MAX: usize = 32 * 1024;
 /// Transactions of one batch.
 pub const API_BATCH_TXS_MAX: usize = 1_000;
 /// Batches in progress at once: each may have a body of many megabytes. Full: 503.

@@ -9,14 +9,13 @@ pub mod workers;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use steelyard_core::consensus::error::{BlockRule, RuleError};
 use steelyard_core::hash::TxId;
 use steelyard_core::types::body::Body;
 use steelyard_core::types::transaction::Transaction;
 use steelyard_runtime::clock;
 
 use crate::chain::Chain;
-use crate::chain::check::load_body;
+use crate::chain::check::load_right_body;
 use crate::chain::error::{ChainError, LoadError};
 use crate::chain::index::{Entry, Number};
 use crate::chain::view::{Shared, View};
@@ -126,13 +125,7 @@ pub async fn indexed(shared: &Shared) -> Result<(), LookupError> {
 /// # Errors
 /// [`LoadError`] when it is not there or another.
 pub fn body(chain: &Chain, entry: &Entry) -> Result<Body, LoadError> {
-    let body = load_body(&chain.shared, &chain.store, entry)?;
-    let (got, expected) = (body.root(), entry.header.body_root);
-    if got != expected {
-        let rule = RuleError::from(BlockRule::BodyRoot { got, expected });
-        return Err(LoadError::Rule { id: entry.id, height: entry.header.height, rule });
-    }
-    Ok(body)
+    load_right_body(&chain.shared, &chain.store, entry)
 }
 
 /// Calls `found` with the block and place of each of these transactions that is where it may be;

@@ -174,6 +174,7 @@ impl Node {
             disk,
             mark: Arc::clone(&mark),
             token: token.into(),
+            data_dir: config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone()).into(),
             bound: api,
         });
         let net = net::serve(p2p_listener, chain.clone(), started_peers.entrance, ticks, shutdown.clone());
@@ -261,7 +262,7 @@ fn open_and_tell(
 /// A store that opens but does not hold a chain, with what to do.
 #[must_use]
 pub fn load_error(error: LoadError) -> CliError {
-    let hint = "steelyard-node verify --full names all damage; steelyard-node dev --fresh starts a new chain";
+    let hint = "steelyard-node repair keeps what is right; steelyard-node verify --full names the damage";
     match error {
         LoadError::Store(error) => CliError::from(error).with_hint(hint),
         LoadError::Rule { .. } => CliError::damaged("stored_block", error.to_string()).with_hint(hint),

@@ -114,9 +114,11 @@ const NODE_ROWS: &[&[&str]] = &[
     &["chain"],
     &["disk", "mark"],
     &["miner", "indexer", "verify", "lookup", "sync"],
+    &["backup", "blockfile", "repair"],
     &["peers"],
     &["api", "net"],
     &["node"],
+    &["doctor"],
     &["cli"],
 ];
 

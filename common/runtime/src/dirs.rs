@@ -63,6 +63,31 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     dir.metadata().map(|_| ())
 }
 
+/// Exchanges two folders of one folder at one stroke: at any moment both names stand, one for each.
+/// Where the file system cannot, they are moved one after the other over a third name.
+///
+/// # Errors
+/// Those of the machine.
+pub fn exchange(first: &Path, second: &Path) -> io::Result<()> {
+    exchange_at_once(first, second).or_else(|_| {
+        let between = first.with_extension("moving");
+        std::fs::rename(first, &between)?;
+        std::fs::rename(second, first)?;
+        std::fs::rename(&between, second)
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn exchange_at_once(first: &Path, second: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, first, CWD, second, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange_at_once(_first: &Path, _second: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 fn project(folder: &str) -> Option<ProjectDirs> {
     ProjectDirs::from("", "", folder)
 }
@@ -79,6 +104,21 @@ mod tests {
         for name in ["", ".", "..", "a/b", "/a", "a/", "../a"] {
             assert_eq!(data_dir("steelyard", name), None, "{name:?}");
         }
+    }
+
+    #[test]
+    fn folders_change_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+        for folder in [&one, &two] {
+            create_private(folder).unwrap();
+            std::fs::write(folder.join("name"), folder.display().to_string()).unwrap();
+        }
+        exchange(&one, &two).unwrap();
+        assert_eq!(std::fs::read_to_string(one.join("name")).unwrap(), two.display().to_string());
+        assert_eq!(std::fs::read_to_string(two.join("name")).unwrap(), one.display().to_string());
+        assert!(exchange(&one, &dir.path().join("three")).is_err());
+        assert!(one.join("name").exists());
     }
 
     #[test]

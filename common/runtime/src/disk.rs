@@ -1,10 +1,10 @@
-//! How much room a disk has. Must not know who wants to write.
+//! How much room a disk has, and how much files take of it. Must not know who wants to write.
 //!
 //! Debug builds take the number in the file that `STEELYARD_FREE_BYTES_FILE` names instead, where there
 //! is one: tests fill a disk with it, and make room again. Release builds hold nothing of this.
 
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 /// Bytes that a program without privileges may still write to the filesystem that holds `path`.
 ///
@@ -27,6 +27,19 @@ fn pretended() -> Option<u64> {
 #[cfg(not(debug_assertions))]
 fn pretended() -> Option<u64> {
     None
+}
+
+/// Bytes of all files below a folder; what cannot be read counts nothing.
+#[must_use]
+pub fn files_bytes(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => files_bytes(&entry.path()),
+            Ok(meta) => meta.len(),
+            Err(_) => 0,
+        })
+        .sum()
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ impl ApiError {
     pub(super) fn damaged(what: &str) -> Self {
         tracing::error!(what, "stored data is damaged and is not served");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", what)
-            .hint("steelyard-node verify --full names all damage")
+            .hint("steelyard-node verify --full names all damage; stopped, steelyard-node repair mends it")
     }
 
     /// Without its status, for a list of verdicts.

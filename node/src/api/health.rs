@@ -34,6 +34,7 @@ POST /api/v1/tx  /txs
 
 With the operator's token:
 POST /api/v1/verify?full=true
+POST /api/v1/backup {"dir":"/PATH"}  /export {"file":"/PATH","from":H}
 POST /api/v1/peers {"address":"IP:PORT"}  DELETE /api/v1/peers/{address}
 POST /api/v1/bans {"ip":"IP"}  DELETE /api/v1/bans/{ip}
 

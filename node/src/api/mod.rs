@@ -26,6 +26,7 @@ mod tx;
 pub mod types;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +84,8 @@ pub struct ApiState {
     pub mark: Arc<Keeper>,
     /// The operator's token.
     pub token: Arc<str>,
+    /// The node's folder.
+    pub data_dir: Arc<Path>,
     /// Where the API listens.
     pub bound: SocketAddr,
 }
@@ -95,6 +98,7 @@ struct Api {
     disk: Arc<Disk>,
     mark: Arc<Keeper>,
     token: Arc<str>,
+    data_dir: Arc<Path>,
     bound: SocketAddr,
     /// When it began to answer, unix ms.
     started: u64,
@@ -102,6 +106,7 @@ struct Api {
     workers: Workers,
     batches: Semaphore,
     verifications: Arc<Semaphore>,
+    copies: Arc<Semaphore>,
     summaries: Summaries,
     leaves: Leaves,
     disk_bytes: Cached<u64>,
@@ -118,12 +123,14 @@ impl Api {
             disk: state.disk,
             mark: state.mark,
             token: state.token,
+            data_dir: state.data_dir,
             bound: state.bound,
             started: clock::now_ms(),
             requests: Semaphore::new(API_REQUESTS_MAX),
             workers: Workers::new(API_WORKERS_MAX, Duration::from_millis(API_REQUEST_MS)),
             batches: Semaphore::new(API_BATCHES_MAX),
             verifications: Arc::new(Semaphore::new(1)),
+            copies: Arc::new(Semaphore::new(1)),
             summaries: Summaries::default(),
             leaves: Leaves::default(),
             disk_bytes: Cached::default(),
@@ -180,7 +187,10 @@ fn routes() -> Router<Arc<Api>> {
 
 /// Routes that bound themselves, because they take longer than any request may.
 fn long() -> Router<Arc<Api>> {
-    Router::new().route("/verify", operate(&["full"], operator::verify))
+    Router::new()
+        .route("/verify", operate(&["full"], operator::verify))
+        .route("/backup", submit(operator::backup))
+        .route("/export", submit(operator::export))
 }
 
 async fn unknown_path(uri: Uri) -> ApiError {

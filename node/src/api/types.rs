@@ -3,6 +3,7 @@
 //! asset's own decimals, numbers that may pass 2^53 decimal strings. Fields are only ever added.
 //! Must not know where the content comes from.
 
+mod copies;
 mod forks;
 mod peers;
 mod tx;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use steelyard_core::amount::Coins;
 use steelyard_core::hash::{BlockId, BodyRoot, HistoryRoot, NetworkId, StateRoot, TxId};
 
+pub use copies::*;
 pub use forks::*;
 pub use peers::*;
 pub use tx::*;

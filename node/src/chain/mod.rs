@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 
 use self::check::{Checked, Tail, UncheckedBlock, check_blocks};
 use self::error::{Accepted, BlockError, ChainError, TxError};
-use self::view::Shared;
+use self::view::{Moment, Shared};
 use self::writer::Writer;
 use crate::limits::CHAIN_QUEUE_MAX;
 use crate::mempool::{Admission, PoolError};
@@ -41,6 +41,7 @@ enum Command {
     /// Consecutive blocks, and why the one after them was found invalid before it came here.
     Blocks(Vec<CheckedBlock>, Option<(BlockId, String)>, oneshot::Sender<BlockVerdicts>),
     Peers(Vec<u8>, oneshot::Sender<()>),
+    Moment(oneshot::Sender<Moment>),
     Stop,
 }
 
@@ -103,6 +104,17 @@ impl Chain {
         let (reply, done) = oneshot::channel();
         self.commands.try_send(Command::Peers(bytes, reply)).map_err(refusal)?;
         done.await.map_err(|_| ChainError::Unknown)
+    }
+
+    /// Everything as of the last commit, while nothing is staged: waits for the chain thread, which is
+    /// held up for no longer than it takes to note what is pending. Not for async threads.
+    ///
+    /// # Errors
+    /// [`ChainError::Stopping`].
+    pub fn moment(&self) -> Result<Moment, ChainError> {
+        let (reply, moment) = oneshot::channel();
+        self.commands.send(Command::Moment(reply)).map_err(|_| ChainError::Stopping)?;
+        moment.blocking_recv().map_err(|_| ChainError::Stopping)
     }
 
     /// Checks and submits consecutive blocks, waiting for room and for the commit: not for async

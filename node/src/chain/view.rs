@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use steelyard_core::consensus::transaction::CheckedTx;
 use steelyard_core::hash::{BlockId, FullId, NetworkId, TxId};
 use steelyard_core::params::{Genesis, Params};
 use steelyard_core::state::Trie;
@@ -13,6 +14,31 @@ use steelyard_core::state::Trie;
 use super::index::{Entry, Index, Number};
 use super::txindex::TxIndex;
 use crate::mempool::{self, Mempool};
+
+/// Everything as of one commit: what a copy of the store is made of, beside what never changes.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// The commit.
+    pub seq: u64,
+    /// The tip.
+    pub tip: Entry,
+    /// The state after it.
+    pub state: Trie,
+    /// Pending transactions, in order of arrival.
+    pub pending: Vec<Arc<CheckedTx>>,
+}
+
+impl Moment {
+    /// What a view shows. While the chain thread has commands staged, what they took out of the pool is
+    /// not shown any more although it is stored: [`super::Chain::moment`] asks when none are.
+    #[must_use]
+    pub fn of(view: &View) -> Self {
+        let mut pending: Vec<&mempool::Entry> = view.pending_all().collect();
+        pending.sort_unstable_by_key(|entry| entry.arrival);
+        let pending = pending.into_iter().map(|entry| Arc::clone(&entry.tx)).collect();
+        Self { seq: view.seq, tip: view.tip().clone(), state: view.state(), pending }
+    }
+}
 
 /// The published state of the node.
 #[derive(Debug)]
@@ -155,17 +181,14 @@ impl View {
 
     /// Transactions for a block, dearest first.
     #[must_use]
-    pub fn select(&self, bytes_max: u64) -> Vec<Arc<steelyard_core::consensus::transaction::CheckedTx>> {
+    pub fn select(&self, bytes_max: u64) -> Vec<Arc<CheckedTx>> {
         self.pool.select(self.seq, bytes_max)
     }
 
     /// The pending transaction of exactly the bytes with this id: they passed every check that needs
     /// no state.
     #[must_use]
-    pub fn verified(
-        &self,
-        full_id: &FullId,
-    ) -> Option<Arc<steelyard_core::consensus::transaction::CheckedTx>> {
+    pub fn verified(&self, full_id: &FullId) -> Option<Arc<CheckedTx>> {
         self.pool.by_full_id(full_id).map(|entry| Arc::clone(&entry.tx))
     }
 

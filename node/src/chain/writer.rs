@@ -24,7 +24,7 @@ use super::error::{Accepted, BlockError};
 use super::group::{Group, Reply};
 use super::index::{Entry, Number, Verdict};
 use super::load::stored_tip;
-use super::view::{Shared, View};
+use super::view::{Moment, Shared, View};
 use crate::limits::{CHECKPOINT_COMMITS, CHECKPOINT_RECORDS_LEAST, IDLE_MS, REOPEN_BYTES, REOPEN_BYTES_IDLE};
 use crate::mempool::Admission;
 use crate::store::delta::Delta;
@@ -147,6 +147,12 @@ impl Writer {
             Command::Peers(bytes, reply) => {
                 self.group.peers = Some(bytes);
                 self.group.replies.push(Reply::Peers(reply));
+            }
+            Command::Moment(reply) => {
+                // Nothing is staged then: what is shown is what is stored.
+                self.commit()?;
+                // Who asked and is gone needs no answer.
+                let _ = reply.send(Moment::of(&self.shared.read()));
             }
             Command::Stop => {}
         }

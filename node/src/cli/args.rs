@@ -2,6 +2,7 @@
 //! remembers where it came from.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use steelyard_core::amount::Coins;
@@ -54,6 +55,20 @@ pub enum Command {
     NewNetwork(NewNetworkArgs),
     /// Check the store against its commitments; changes nothing
     Verify(VerifyArgs),
+    /// Make the store again from its own blocks where it is damaged; the old one is kept
+    Repair(RepairArgs),
+    /// Copy the chain into a folder, also while the node runs
+    Backup(BackupArgs),
+    /// Make the chain of a folder from a backup
+    Restore(BackupArgs),
+    /// Write the blocks of the chain into one file, also while the node runs
+    Export(ExportArgs),
+    /// Take the blocks of a file, each by all rules
+    Import(ImportArgs),
+    /// Look at why a node does not run, or is unwell
+    Doctor(DoctorArgs),
+    /// Ask the running node whether it can be worked with
+    Health(AskArgs),
     /// Ask the running node how it is
     Status(AskArgs),
     /// Ask the running node who is connected
@@ -197,6 +212,67 @@ pub struct VerifyArgs {
     folder: FolderArgs,
 }
 
+/// `repair`
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// Make it again also where nothing is wrong
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+/// `backup` and `restore`
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// The backup's folder
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+/// `export`
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The file to write, which is not there yet; - is stdout, where no node runs
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Height of the first block
+    #[arg(long, value_name = "HEIGHT", default_value_t = 1)]
+    pub from: u64,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+/// `import`
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file to read; - is stdin
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    folder: FolderArgs,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    ask: AskArgs,
+    /// Where nodes and wallets would connect [default: 127.0.0.1 and the network's port]
+    #[arg(long, value_name = "IP:PORT")]
+    listen: Option<String>,
+}
+
 /// `status`, and everything else that asks a running node
 #[derive(Debug, Args)]
 pub struct AskArgs {
@@ -283,10 +359,26 @@ impl RunArgs {
     }
 }
 
-impl VerifyArgs {
+/// What the commands set that work on a folder.
+macro_rules! folder_flags {
+    ($($args:ident),*) => {$(
+        impl $args {
+            /// What they set.
+            pub fn flags(&self) -> Vec<Flag> {
+                given([("network", &self.network.network), ("data_dir", &self.folder.data_dir)])
+            }
+        }
+    )*};
+}
+
+folder_flags!(VerifyArgs, RepairArgs, BackupArgs, ExportArgs, ImportArgs);
+
+impl DoctorArgs {
     /// What they set.
     pub fn flags(&self) -> Vec<Flag> {
-        given([("network", &self.network.network), ("data_dir", &self.folder.data_dir)])
+        let mut flags = self.ask.flags();
+        flags.extend(given([("listen", &self.listen)]));
+        flags
     }
 }
 

@@ -12,12 +12,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use steelyard_core::hash::NetworkId;
 use steelyard_runtime::exit::{CliError, ExitCode};
+use steelyard_runtime::lock::LockError;
 use steelyard_runtime::ready::read_json;
 use steelyard_runtime::{token, words};
 use ureq::Body;
 use ureq::http::{Response, StatusCode};
 
 use super::config::Resolved;
+use crate::api::types::Ready as Health;
 use crate::node::{NODE_FILE, Ready};
 
 /// Longest wait for an answer of a node on this machine.
@@ -133,6 +135,19 @@ impl<'a> Asked<'a> {
         })
     }
 
+    /// Whether the node can be worked with, and why not.
+    ///
+    /// # Errors
+    /// No answer, or one that is none.
+    pub fn ready(&self) -> Result<(String, Health), CliError> {
+        let response = self.agent.get(format!("http://{}/readyz", self.expected.api)).call();
+        let mut response = response.map_err(|error| self.gone(&error))?;
+        let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+        let text = text.map_err(|_| self.no_node())?;
+        let health = serde_json::from_str(&text).map_err(|_| self.no_node())?;
+        Ok((text, health))
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}/api/v1{path}", self.expected.api)
     }
@@ -161,6 +176,41 @@ impl<'a> Asked<'a> {
     fn no_node(&self) -> CliError {
         nobody(self.resolved, &format!("what answers at {} is no node", self.expected.api))
     }
+}
+
+/// Has the node that holds a folder do what it alone can do meanwhile, and waits as long as that takes.
+///
+/// # Errors
+/// The folder's holder is no node or does not answer, there is no token, or the answer is an error.
+pub fn order_holder<T: DeserializeOwned>(
+    data_dir: &Path,
+    held: LockError,
+    (path, body): (&str, Option<&Value>),
+) -> Result<T, CliError> {
+    let Ok(node) = read_json::<Ready>(&data_dir.join(NODE_FILE)) else { return Err(held.into()) };
+    let token = read_token(&node)?;
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).proxy(None).max_redirects(0).build().into();
+    let api = reachable(node.api);
+    let gone = |error: ureq::Error| {
+        let message =
+            format!("the node that holds the folder (process {}) does not answer: {error}", node.pid);
+        CliError::unreachable("node_unreachable", message)
+    };
+    let request = agent.post(format!("http://{api}/api/v1{path}"));
+    let request = request.header("authorization", format!("Bearer {token}"));
+    let response = match body {
+        Some(body) => request.send_json(body),
+        None => request.send_empty(),
+    };
+    let mut response = response.map_err(gone)?;
+    let status = response.status();
+    let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(gone)?;
+    let strange = |_| CliError::other("node_error", format!("the node at {api} gives no report"));
+    if status.is_success() {
+        return serde_json::from_str(&text).map_err(strange);
+    }
+    Err(refusal(status, &serde_json::from_str(&text).map_err(strange)?))
 }
 
 /// The address to connect to for one that a node listens on: "any" is here.
@@ -210,6 +260,11 @@ fn refusal(status: StatusCode, answer: &Value) -> CliError {
         StatusCode::BAD_REQUEST => ExitCode::Usage,
         StatusCode::UNAUTHORIZED => ExitCode::NotAuthorised,
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::INSUFFICIENT_STORAGE => ExitCode::Refused,
+        StatusCode::CONFLICT => ExitCode::InUse,
+        StatusCode::INTERNAL_SERVER_ERROR if !matches!(said("code"), Some("internal" | "store")) => {
+            ExitCode::Damaged
+        }
+        StatusCode::SERVICE_UNAVAILABLE if said("code") == Some("busy") => ExitCode::InUse,
         _ => ExitCode::Other,
     };
     let message = format!("the node answers: {}", said("message").unwrap_or("an error without words"));
@@ -238,6 +293,21 @@ fn unreadable(file: &Path, error: &std::io::Error) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_node_says_of_itself_ends_a_command_as_it_would_here() {
+        for (status, code, exit) in [
+            (409, "folder_in_use", 7),
+            (500, "store_damaged", 8),
+            (500, "internal", 1),
+            (500, "store", 1),
+            (503, "busy", 7),
+        ] {
+            let answer = serde_json::json!({"error": {"code": code, "message": "m"}});
+            let error = refusal(StatusCode::from_u16(status).unwrap(), &answer);
+            assert_eq!(i32::from(error.exit), exit, "{code}");
+        }
+    }
 
     #[test]
     fn any_address_is_reached_here() {

@@ -14,6 +14,7 @@ use steelyard_runtime::output::Output;
 use steelyard_runtime::settings::{
     self, Flag, Key, NetworkSettings, Row, Settings, SettingsError, Source, Sources, environment,
 };
+use steelyard_runtime::words;
 
 use super::args::Globals;
 use super::events::Form;
@@ -140,6 +141,24 @@ impl Resolved {
             LogFormat::Json => Some(Form::Log),
         };
         Ok(form)
+    }
+
+    /// Where the API and where nodes and wallets would be found.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub fn addresses(&self) -> Result<(SocketAddr, SocketAddr), CliError> {
+        let api = self.settings.parse(SECTION, "api")?.unwrap_or_else(|| self.api_default());
+        Ok((api, self.settings.parse(SECTION, "listen")?.unwrap_or_else(|| self.listen_default())))
+    }
+
+    /// The flags with which a further command means the same network and folder, a space before each.
+    #[must_use]
+    pub fn same(&self) -> String {
+        let folder = self.data_dir_named().map(|dir| format!(" --data-dir {}", words::shell(dir)));
+        let network = Some(self.network.as_str()).filter(|network| *network != "dev");
+        let network = network.map(|network| format!(" --network {}", words::shell(network)));
+        network.unwrap_or_default() + &folder.unwrap_or_default()
     }
 
     /// Whether the user chose the folder: commands that are shown then have to name it.

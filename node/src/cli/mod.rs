@@ -8,19 +8,28 @@
 //! | `screen`, `events` | what a running node shows |
 //! | `ask` | finding a running node and asking it |
 //! | `status`, `peers`, `tips`, `peer` | the command of that name, which asks |
-//! | `new_network`, `verify` | the command of that name |
+//! | `new_network` | the command of that name |
+//! | `verify`, `repair`, `backup`, `restore`, `export`, `import` | the command of that name, on a folder |
+//! | `doctor`, `health` | the command of that name |
 //! | `table` | columns |
 //!
 //! Must not know rules of the ledger: it starts [`crate::node`] or asks one that runs.
 
 mod args;
 mod ask;
+mod backup;
 mod config;
+mod doctor;
 mod events;
+mod export;
 mod fresh;
+mod health;
+mod import;
 mod new_network;
 mod peer;
 mod peers;
+mod repair;
+mod restore;
 mod run;
 mod screen;
 mod status;
@@ -52,7 +61,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let out = Output::new(cli.globals.json);
     match command(&cli, out) {
-        Ok(()) => ExitCode::Ok,
+        Ok(code) => code,
         Err(error) => {
             out.error(&error);
             error.exit
@@ -60,13 +69,21 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn command(cli: &Cli, out: Output) -> Result<(), CliError> {
+fn command(cli: &Cli, out: Output) -> Result<ExitCode, CliError> {
     let resolve = |flags| Resolved::new(&cli.globals, flags);
     match &cli.command {
+        // What they find is their answer, also when it is nothing good.
+        Command::Doctor(args) => return Ok(doctor::run(resolve(args.flags()), out)),
+        Command::Health(args) => return health::run(&resolve(args.flags())?, out),
         Command::Dev(args) => run::dev(&resolve(args.flags())?, args.fresh, out),
         Command::Run(args) => run::run(&resolve(args.flags())?, out),
         Command::NewNetwork(args) => new_network::run(args, out),
         Command::Verify(args) => verify::run(&resolve(args.flags())?, args.full, out),
+        Command::Repair(args) => repair::run(&resolve(args.flags())?, args.force, out),
+        Command::Backup(args) => backup::run(&resolve(args.flags())?, &args.dir, out),
+        Command::Restore(args) => restore::run(&resolve(args.flags())?, &args.dir, out),
+        Command::Export(args) => export::run(&resolve(args.flags())?, args, out),
+        Command::Import(args) => import::run(&resolve(args.flags())?, &args.file, out),
         Command::Status(args) => status::run(&resolve(args.flags())?, out),
         Command::Peers(args) => peers::run(&resolve(args.flags())?, out),
         Command::Tips(args) => tips::run(&resolve(args.flags())?, out),
@@ -80,4 +97,5 @@ fn command(cli: &Cli, out: Output) -> Result<(), CliError> {
             Ok(())
         }
     }
+    .map(|()| ExitCode::Ok)
 }

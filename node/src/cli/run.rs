@@ -119,9 +119,9 @@ impl Show {
             return error;
         }
         error.with_hint(if self.is_dev {
-            "steelyard-node dev --fresh starts a new chain; copy the folder first to keep the old one"
+            "steelyard-node repair keeps what is right; steelyard-node dev --fresh starts a new chain"
         } else {
-            "steelyard-node verify --full names the damage; another --data-dir starts a new chain"
+            "steelyard-node repair, with the same --network and --data-dir, keeps what is right"
         })
     }
 

@@ -72,38 +72,55 @@ pub fn write(door: &Door, state: &Trie, seq: u64) -> Result<Mark, StoreError> {
     let newest = door.last_in(range(Space::Checkpoint, 0, u64::MAX))?;
     let newest = newest.and_then(|(found, _)| split(&found)).map_or(0, |(generation, _)| generation);
     let generation = if newest < LAST { newest + 1 } else { FIRST };
-    let mut chunks: u32 = 0;
-    let mut chunk = Vec::with_capacity(VALUE_BYTES_MAX);
-    for (record_key, record) in state.iter() {
-        let value =
-            record::encode(&record_key, record).expect("a state pairs a key with its own kind of record");
-        if chunk.len() + 1 + value.len() > VALUE_BYTES_MAX {
-            put_chunk(door, generation, &mut chunks, &mut chunk)?;
-        }
-        chunk.push(u8::try_from(value.len()).expect("a record's value is shorter than 256 bytes"));
-        chunk.extend_from_slice(&value);
-    }
-    put_chunk(door, generation, &mut chunks, &mut chunk)?;
+    let chunks = for_each_chunk(state, |chunk, value| {
+        let mut batch = Batch::new();
+        batch.put(key(Space::Checkpoint, generation, chunk), value);
+        door.write(batch)
+    })?;
     let mark = Mark { generation, seq, chunks, records: state.len() };
     steelyard_runtime::failpoint::hit("checkpoint.before_mark");
     let mut batch = Batch::new();
-    let mut value = Vec::with_capacity(MARK_BYTES);
-    value.extend_from_slice(&mark.generation.to_le_bytes());
-    value.extend_from_slice(&mark.seq.to_le_bytes());
-    value.extend_from_slice(&mark.chunks.to_le_bytes());
-    value.extend_from_slice(&mark.records.to_le_bytes());
-    batch.put(key(Space::Meta, META_CHECKPOINT, 0), value);
+    batch.put(key(Space::Meta, META_CHECKPOINT, 0), mark.to_bytes());
     door.commit(batch)?;
     steelyard_runtime::failpoint::hit("checkpoint.after_mark");
     delete(door, |found| found != generation)?;
     Ok(mark)
 }
 
-fn put_chunk(door: &Door, generation: u64, chunks: &mut u32, chunk: &mut Vec<u8>) -> Result<(), StoreError> {
-    let mut batch = Batch::new();
-    batch.put(key(Space::Checkpoint, generation, *chunks), std::mem::take(chunk));
-    *chunks += 1;
-    door.write(batch)
+impl Mark {
+    /// Its bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(MARK_BYTES);
+        value.extend_from_slice(&self.generation.to_le_bytes());
+        value.extend_from_slice(&self.seq.to_le_bytes());
+        value.extend_from_slice(&self.chunks.to_le_bytes());
+        value.extend_from_slice(&self.records.to_le_bytes());
+        value
+    }
+}
+
+/// Calls `each` with the number and the value of every chunk of a state, and counts them.
+///
+/// # Errors
+/// Those of `each`.
+pub fn for_each_chunk<E>(
+    state: &Trie,
+    mut each: impl FnMut(u32, Vec<u8>) -> Result<(), E>,
+) -> Result<u32, E> {
+    let (mut chunks, mut chunk) = (0, Vec::with_capacity(VALUE_BYTES_MAX));
+    for (record_key, record) in state.iter() {
+        let value =
+            record::encode(&record_key, record).expect("a state pairs a key with its own kind of record");
+        if chunk.len() + 1 + value.len() > VALUE_BYTES_MAX {
+            each(chunks, std::mem::take(&mut chunk))?;
+            chunks += 1;
+        }
+        chunk.push(u8::try_from(value.len()).expect("a record's value is shorter than 256 bytes"));
+        chunk.extend_from_slice(&value);
+    }
+    each(chunks, chunk)?;
+    Ok(chunks + 1)
 }
 
 fn delete(door: &Door, doomed: impl Fn(u64) -> bool) -> Result<(), StoreError> {

@@ -2,9 +2,11 @@
 //! ([`Store::commit`]); everything acknowledged was in one before. [`schema`] lists the
 //! key-spaces. Must not know rules, and nobody else may know sled.
 
+pub mod build;
 pub(crate) mod bytes;
 pub mod checkpoint;
 pub mod delta;
+pub mod entries;
 pub mod figures;
 pub mod log;
 pub mod pending;

@@ -65,7 +65,8 @@ fn check(space: Space, a: u64, bytes: &[u8]) -> [u8; CHECK_BYTES] {
     *digest.first_chunk().expect("a digest is longer")
 }
 
-fn chunks(space: Space, a: u64, bytes: &[u8]) -> impl Iterator<Item = (u32, Vec<u8>)> + '_ {
+/// The chunks of a stream, by number.
+pub fn chunks(space: Space, a: u64, bytes: &[u8]) -> impl Iterator<Item = (u32, Vec<u8>)> + '_ {
     let head = head(space, a, bytes);
     let (first, rest) = bytes.split_at(bytes.len().min(VALUE_BYTES_MAX - head.len()));
     let first = std::iter::once([&head[..], first].concat());

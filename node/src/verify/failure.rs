@@ -9,7 +9,7 @@ use steelyard_core::consensus::error::RuleError;
 use steelyard_core::hash::{BlockId, TxId};
 use steelyard_core::types::body::Body;
 use steelyard_core::types::transaction::Transaction;
-use steelyard_runtime::exit::CliError;
+use steelyard_runtime::exit::{CliError, ExitCode};
 use steelyard_runtime::lock::LockError;
 
 use crate::chain::index::Entry;
@@ -138,18 +138,24 @@ impl From<Failure> for CliError {
                 Self::usage("no_store", message).with_hint("give the node's folder: --data-dir")
             }
             Failure::Held(error) => error.into(),
-            Failure::Open(error) => error.into(),
-            Failure::Store(error) => error.into(),
-            Failure::Fault(_) => Self::damaged("stored_block", message)
-                .with_hint("the blocks before it are right; start anew in an empty --data-dir"),
+            Failure::Open(error) => mended(error.into()),
+            Failure::Store(error) => mended(error.into()),
+            Failure::Fault(_) => mended(Self::damaged("stored_block", message)),
         }
     }
+}
+
+/// Damage with what to do about it.
+fn mended(error: CliError) -> CliError {
+    if error.exit != ExitCode::Damaged || error.hint.is_some() {
+        return error;
+    }
+    error.with_hint("stop the node, then steelyard-node repair keeps what is right")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use steelyard_runtime::exit::ExitCode;
 
     #[test]
     fn exit_codes_tell_damage_from_use() {

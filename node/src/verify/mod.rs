@@ -62,9 +62,22 @@ pub fn run(
     let _lock = FolderLock::acquire(data_dir, PROGRAM)?;
     let genesis = params.genesis();
     let store = Store::open(&folder, &genesis.id.into())?;
-    let (checkpoint, until) = (Checkpoint::read(&store)?, store.last(Space::Log)?);
+    of_stopped((&params, &genesis), &store, full, progress)
+}
+
+/// Judges a store that no node has open, by whoever has opened it.
+///
+/// # Errors
+/// [`Failure`], the first there is.
+pub fn of_stopped(
+    (params, genesis): (&Params, &Genesis),
+    store: &Store,
+    full: bool,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report, Failure> {
+    let (checkpoint, until) = (Checkpoint::read(store)?, store.last(Space::Log)?);
     let network = genesis.id.into();
-    let source = Source { params: &params, network, genesis: &genesis, store: &store, checkpoint, until };
+    let source = Source { params, network, genesis, store, checkpoint, until };
     source.check_ends()?;
     let judged = source.judge(full, progress)?;
     let pending = stored_pending(&source, &judged, full)?;

@@ -31,7 +31,7 @@ pub use batch::Batch;
 pub use error::{OpenError, StoreError};
 pub use whole::{is_missing, make_whole};
 
-use crate::{clock, failpoint};
+use crate::{clock, disk, failpoint};
 use open::Engine;
 
 /// Largest value, bytes. A leaf holds up to 17 values and must stay under a quarter of a segment,
@@ -225,7 +225,7 @@ impl Door {
 
     /// Bytes of all files below the store's folder; what cannot be read counts nothing.
     pub fn disk_bytes(&self) -> u64 {
-        files_bytes(&self.dir)
+        disk::files_bytes(&self.dir)
     }
 
     /// Whether sled has put no value into `<dir>/blobs`, whose files are never durable.
@@ -316,17 +316,6 @@ fn guarded<T>(doing: &'static str, work: impl FnOnce() -> Result<T, sled::Error>
 
 fn owned((key, value): (sled::IVec, sled::IVec)) -> Entry {
     (key.to_vec(), value.to_vec())
-}
-
-fn files_bytes(dir: &Path) -> u64 {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(meta) if meta.is_dir() => files_bytes(&entry.path()),
-            Ok(meta) => meta.len(),
-            Err(_) => 0,
-        })
-        .sum()
 }
 
 /// Returns freed memory to the system: glibc keeps what the closed engine freed.

@@ -113,6 +113,7 @@ impl Stage {
             disk: Arc::new(Disk::new(folder.path(), limits)),
             mark: Arc::new(Keeper::open(folder.path(), &chain.shared)),
             token: TOKEN.into(),
+            data_dir: folder.path().into(),
             bound,
         };
         Self { chain, router: router(state.clone()), state, folder }

@@ -53,8 +53,8 @@ pub(super) async fn live() -> Json<Live> {
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
     let reason = if api.chain.shared.ticks().stopping {
         Some(Notice::new("stopping", "the node is stopping"))
-    } else if let Some(behind) = status::behind(&api) {
-        Some(behind)
+    } else if let Some(reason) = status::stuck(&api).or_else(|| status::behind(&api)) {
+        Some(reason)
     } else {
         api.probe.get(|age, _| age < PROBE_AGE_MAX, probe(&api)).await?
     };

@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod delta;
 pub mod log;
 pub mod pending;
+mod prune;
 pub mod schema;
 mod stream;
 
@@ -22,6 +23,7 @@ pub use steelyard_runtime::sled_door::{StoreError, VALUE_BYTES_MAX};
 
 use self::delta::Delta;
 use self::log::LogRecord;
+pub use self::prune::PRUNE_KEYS;
 use self::schema::{META_NETWORK, PEERS_ALL, SENTINELS, SPACES, Space, key, range, split};
 use crate::limits::SLED_CACHE_BYTES;
 use steelyard_core::state::Trie;

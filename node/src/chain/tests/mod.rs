@@ -137,7 +137,7 @@ fn run_queued(params: &Params, dir: &Arc<TempDir>, commands: Vec<Command>) -> Se
     let store = Arc::new(open_store(params, dir.path()));
     let loaded = load(params.clone(), &store).unwrap();
     let shared = Arc::new(loaded.shared);
-    let writer = Writer::new(Arc::clone(&shared), Arc::clone(&store), loaded.unsaved_records);
+    let writer = Writer::new(Arc::clone(&shared), Arc::clone(&store), loaded.unsaved_records, None);
     let (sender, queue) = sync_channel(CHAIN_QUEUE_MAX);
     commands.into_iter().for_each(|command| sender.try_send(command).ok().unwrap());
     sender.try_send(Command::Stop).ok().unwrap();

@@ -13,6 +13,7 @@
 //! | `light` | the framed protocol, as wallets use it and strangers misuse it |
 //! | `wallet` | wallet daemons and commands, before honest nodes and lying ones |
 //! | `peers` | nodes that find, feed and cheat one another |
+//! | `prune` | nodes that delete old bodies: kills, wallets, peers |
 //! | `forks` | a tree of forks in every order of arrival, by a node's chain in this process |
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
 //! | `reference` | blocks that arrive at a node, compared with the second implementation |
@@ -34,6 +35,7 @@ mod light;
 mod node_scenarios;
 mod payment;
 mod peers;
+mod prune;
 mod reference;
 mod review;
 mod tamper;

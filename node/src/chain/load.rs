@@ -61,6 +61,7 @@ pub fn load_from(params: Params, genesis: Genesis, store: &Store) -> Result<Load
     };
     let tip = index.get(index.tip()).header.height;
     let visible = index.next_number();
+    let is_beyond_pruning = index.has_beyond_pruning(index.get(index.tip()).total_work);
     let view = View {
         index,
         visible,
@@ -70,7 +71,7 @@ pub fn load_from(params: Params, genesis: Genesis, store: &Store) -> Result<Load
         txs: TxIndex::new(tip),
         pool_shown: (0, 0),
         reorgs: 0,
-        is_beyond_pruning: false,
+        is_beyond_pruning,
     };
     let shared = Shared::new(params, genesis, view);
     let rebuilt = state.is_none();

@@ -94,7 +94,6 @@ impl Writer {
         // A stored branch that other rules had refused may be the best by these.
         let before = self.tip;
         self.connect_best()?;
-        self.note_beyond_pruning();
         if self.tip != before {
             self.commit()?;
         }

@@ -20,7 +20,7 @@ mod lag;
 mod peer;
 pub mod serve;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

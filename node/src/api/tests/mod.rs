@@ -4,11 +4,13 @@
 mod forks;
 mod guards;
 mod peers;
+mod prune;
 mod reads;
 mod submits;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -36,7 +38,7 @@ use crate::chain::error::Accepted;
 use crate::chain::{Chain, load};
 use crate::miner;
 use crate::peers::{Peers, PeersStatus};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Secret key of the dev network's first account. Published.
 const SECRET: &str = "e01fea8a48e2854fdd0255c12b1d704967d9401f11c3f4980006ced8977574dc";
@@ -49,7 +51,8 @@ struct Stage {
     chain: Chain,
     state: ApiState,
     router: Router,
-    _folder: TempDir,
+    writer: Option<JoinHandle<Result<(), StoreError>>>,
+    folder: Arc<TempDir>,
 }
 
 /// An answer.
@@ -96,14 +99,24 @@ impl Stage {
     }
 
     fn whole(params: Params, peers: PeersStatus, bound: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::open(Arc::new(tempfile::tempdir().unwrap()), params, (peers, bound), None)
+    }
+
+    /// A node in a folder, which keeps the bodies of so many blocks.
+    fn open(
+        folder: Arc<TempDir>,
+        params: Params,
+        (peers, bound): (PeersStatus, &str),
+        prune: Option<u64>,
+    ) -> Self {
         let store = Store::open(&folder.path().join("chain"), &params.network_id()).unwrap();
-        let loaded = load::load(params, &store).unwrap();
-        let (chain, _) = Chain::start(loaded, Arc::new(store)).unwrap();
+        let mut loaded = load::load(params, &store).unwrap();
+        loaded.prune = prune;
+        let (chain, writer) = Chain::start(loaded, Arc::new(store)).unwrap();
         let bound: SocketAddr = bound.parse().unwrap();
         let peers = Peers::idle(peers);
         let state = ApiState { chain: chain.clone(), peers, miner: None, token: TOKEN.into(), bound };
-        Self { chain, router: router(state.clone()), state, _folder: folder }
+        Self { chain, router: router(state.clone()), state, writer: Some(writer), folder }
     }
 
     async fn ask(&self, request: Request<Body>) -> Answer {
@@ -147,6 +160,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.chain.stop();
+        self.writer.take().unwrap().join().unwrap().unwrap();
     }
 }
 

@@ -87,10 +87,4 @@ impl Writer {
         }
         view.index.get(self.pruner.next).body.map_or(0, |place| place.seq)
     }
-
-    /// Notes whether a stored branch has more work than the tip and cannot be followed.
-    pub(super) fn note_beyond_pruning(&mut self) {
-        let view = &mut *self.shared.write();
-        view.is_beyond_pruning = view.index.has_beyond_pruning(view.index.get(self.tip).total_work);
-    }
 }

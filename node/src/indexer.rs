@@ -8,6 +8,7 @@ use steelyard_core::hash::BlockId;
 
 use crate::chain::Chain;
 use crate::chain::check::load_block;
+use crate::chain::error::LoadError;
 
 /// Starts the thread; it ends when all is indexed or the node stops.
 ///
@@ -28,10 +29,17 @@ pub fn start(chain: &Chain) -> std::io::Result<JoinHandle<()>> {
                 chain.shared.index_block(height, BlockId::ZERO, []);
                 continue;
             };
+            if height < chain.shared.read().bodies_from() {
+                // Nobody can look into it any more.
+                chain.shared.index_block(height, entry.id, []);
+                continue;
+            }
             match load_block(&chain.shared, &chain.store, &entry) {
                 Ok(block) => {
                     chain.shared.index_block(height, entry.id, block.txs().iter().map(CheckedTx::id));
                 }
+                // Pruned since it was looked at.
+                Err(LoadError::Pruned { .. }) => chain.shared.index_block(height, entry.id, []),
                 Err(error) => {
                     tracing::error!(%error, height, "this block's transactions cannot be looked up");
                     chain.shared.index_block(height, entry.id, []);

@@ -72,6 +72,19 @@ pub const REPAIR_GAP_MAX: u64 = 1_024;
 /// Pending transactions that a repair hands on at once.
 pub const REPAIR_TXS_AT_ONCE: usize = 1_000;
 
+/// Least number of blocks whose bodies a node that prunes keeps, as Bitcoin Core's: a reorganisation of
+/// more than are kept cannot be followed, and no lab needs one so deep to see a chain give way.
+pub const PRUNE_DEPTH_LEAST: u64 = 288;
+/// Blocks that a node that prunes lets become too deep before it says so and deletes them together: each
+/// time costs a commit.
+pub const PRUNE_STEP: u64 = 32;
+/// Blocks above the last one pruned that others are told not to rely on: pruning goes on while they ask.
+pub const PRUNE_MARGIN: u64 = 32;
+/// Blocks looked at for pruning between two commits. Full: the rest waits for the next pause.
+pub const PRUNE_LOOKS: u32 = 4_096;
+/// Batches of deletions between two commits. Full: the rest waits for the next pause.
+pub const PRUNE_BATCHES: usize = 8;
+
 /// Nonces tried before a miner looks whether the tip has changed: some 10 ms.
 pub const MINER_BATCH_TRIES: u64 = 100_000;
 /// Longest a miner keeps a template although the tip stands, in ms: new transactions join.
@@ -351,6 +364,9 @@ const _: () = assert!(RELAY_REQUESTS_MAX < PEERS_REQUESTS_MAX);
 const _: () = assert!(4 * RELAY_FLIGHT_MAX <= RELAY_CHECKS_MAX);
 // What all wallets together can make the node keep of requests that have not ended.
 const _: () = assert!(NET_CONNECTIONS_MAX * <Submit as Message>::BYTES_MAX <= 96 * 1024 * 1024);
+// What a node that prunes tells others that it has is much, and it still has what is missing to a peer a
+// little behind.
+const _: () = assert!(PRUNE_MARGIN + PRUNE_STEP <= PRUNE_DEPTH_LEAST / 4);
 // The active chain is never left out.
 const _: () = assert!(API_FORKS_MAX as u64 > API_FORKS_DEPTH_MAX);
 const _: () = assert!(QUEUED_BYTES_MAX > (TX_BYTES_MAX + MEMPOOL_OVERHEAD_BYTES) * 64);

@@ -6,7 +6,7 @@
 pub mod submission;
 pub mod workers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use steelyard_core::hash::TxId;
@@ -123,23 +123,30 @@ pub async fn indexed(shared: &Shared) -> Result<(), LookupError> {
 /// A block's body, which is what its header says. Blocks.
 ///
 /// # Errors
-/// [`LoadError`] when it is not there or another.
+/// [`LoadError`] when it is not there, another, or pruned.
 pub fn body(chain: &Chain, entry: &Entry) -> Result<Body, LoadError> {
     load_right_body(&chain.shared, &chain.store, entry)
 }
 
 /// Calls `found` with the block and place of each of these transactions that is where it may be;
-/// each body is read once. Blocks.
+/// each body is read once. Gives those that may be in a block whose body is pruned. Blocks.
 ///
 /// # Errors
-/// [`LoadError`] of the first body that cannot be read.
+/// [`LoadError`] of the first body that should be there and cannot be read.
 pub fn locate(
     chain: &Chain,
     candidates: Candidates,
     mut found: impl FnMut(TxId, &Placed, u32, &Body),
-) -> Result<(), LoadError> {
+) -> Result<BTreeSet<TxId>, LoadError> {
+    let mut pruned = BTreeSet::new();
     for (placed, wanted) in candidates.0.into_values() {
-        let body = body(chain, &placed.entry)?;
+        let body = match body(chain, &placed.entry) {
+            Err(LoadError::Pruned { .. }) => {
+                pruned.extend(wanted.into_iter().map(|(id, _)| id));
+                continue;
+            }
+            body => body?,
+        };
         for (id, item) in wanted {
             let bytes = usize::try_from(item).ok().and_then(|item| body.items.get(item));
             let tx = bytes.and_then(|bytes| Transaction::from_bytes(bytes).ok());
@@ -148,5 +155,5 @@ pub fn locate(
             }
         }
     }
-    Ok(())
+    Ok(pruned)
 }

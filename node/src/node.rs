@@ -42,6 +42,9 @@ const API_TAKEN: &str =
 /// …and when that for nodes and wallets is.
 const P2P_TAKEN: &str =
     "another node may run there: steelyard-node status; or take a free port: --listen 127.0.0.1:0";
+/// What to do about a store that others' blocks alone can mend.
+const ANEW: &str =
+    "take the chain from other nodes again: an empty --data-dir, or steelyard-node dev --fresh";
 /// A stop takes no longer: what is acknowledged is durable already.
 const STOP_MAX: Duration = Duration::from_millis(4_500);
 
@@ -60,6 +63,8 @@ pub struct NodeConfig {
     pub connect: Vec<SocketAddr>,
     /// Whether nodes are dialled that nobody named, and addresses asked for and told.
     pub discover: bool,
+    /// Bodies of so many blocks are kept, at least; `None` for all.
+    pub prune: Option<u64>,
     /// Mines, if told to.
     pub miner: Option<MinerConfig>,
     /// Free bytes of the disk below which something is done.
@@ -139,6 +144,7 @@ impl Node {
         let (store, loaded) = tokio::task::spawn_blocking(open)
             .await
             .map_err(|_| CliError::damaged("open", "opening the store ended early"))??;
+        loaded.prune = config.prune;
         let (opened_in, rebuilt) = (started.elapsed(), loaded.rebuilt);
         let thread = |error: std::io::Error| CliError::other("thread", error.to_string());
         let (chain, writer) = Chain::start(loaded, store).map_err(thread)?;
@@ -163,8 +169,12 @@ impl Node {
             tracing::warn!(%error, "the addresses of peers in the store are not used");
             None
         });
-        let peers =
-            PeersConfig { connect: config.connect.clone(), discover: config.discover, port: p2p.port() };
+        let peers = PeersConfig {
+            connect: config.connect.clone(),
+            discover: config.discover,
+            port: p2p.port(),
+            prunes: config.prune.is_some(),
+        };
         let started_peers = peers::start(&chain, &peers, kept, ticks.clone(), shutdown.clone())?;
         others.extend(started_peers.threads);
         opening.opened(ApiState {
@@ -266,6 +276,9 @@ pub fn load_error(error: LoadError) -> CliError {
     match error {
         LoadError::Store(error) => CliError::from(error).with_hint(hint),
         LoadError::Rule { .. } => CliError::damaged("stored_block", error.to_string()).with_hint(hint),
+        LoadError::Pruned { .. } | LoadError::PrunedState { .. } => {
+            CliError::damaged("pruned", error.to_string()).with_hint(ANEW)
+        }
     }
 }
 

@@ -398,9 +398,10 @@ def messages(examples: Examples):
     for name, cap, fields in steelyard.MESSAGES.values():
         assert cap == fields.most, name
     figures = examples.said["hello.fields"].split()[1::2]
-    version, role, nonce, port, height = (int(figure) for figure in figures)
+    version, role, nonce, port, height, bodies_from = (int(figure) for figure in figures)
     network, tip = examples.bytes("hello.network"), examples.bytes("hello.tip")
-    fields = [b"steelyrd", version, role, network, nonce, port, height, tip, examples.said["hello.agent"]]
+    fields = [b"steelyrd", version, role, network, nonce, port, height, tip, bodies_from]
+    fields.append(examples.said["hello.agent"])
     assert steelyard.read_frame(examples.bytes("hello.frame")) == ("hello", 0, fields)
     request, nonce = (int(value) for value in examples.said["ping.fields"].split()[1::2])
     assert steelyard.read_frame(examples.bytes("ping.frame")) == ("ping", request, [nonce])

@@ -1831,16 +1831,25 @@ TRANSACTION = bytes_of(TRANSACTION_BYTES_MAX)
 STATE_KEY = Type(read_state_key, 65)
 VERDICT = choice({1: row(), 2: row(), 3: row(text_of(64), text_of(256)), 4: row()})
 FOUND = row(HEADER, integer(4), integer(4), list_of(HASH, 24), list_of(row(HASH, integer(16)), 64))
-STATUS = choice({1: row(), 2: row(integer(1)), 3: FOUND})
+STATUS = choice({1: row(), 2: row(integer(1)), 3: FOUND, 4: row(integer(8))})
 NODE_ADDRESS = row(fixed(16), integer(2))
 REASON = row(text_of(32), text_of(256))
 HELLO = row(
-    fixed(8), integer(2), integer(1), HASH, integer(8), integer(2), integer(8), HASH, text_of(64)
+    fixed(8),
+    integer(2),
+    integer(1),
+    HASH,
+    integer(8),
+    integer(2),
+    integer(8),
+    HASH,
+    integer(8),
+    text_of(64),
 )
 
 # 16.4: of each kind its name, its cap as the table says it, and its fields.
 MESSAGES = {
-    1: ("hello", 165, HELLO),
+    1: ("hello", 173, HELLO),
     2: ("bye", 304, REASON),
     3: ("ping", 8, row(integer(8))),
     4: ("pong", 8, row(integer(8))),

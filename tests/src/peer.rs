@@ -354,7 +354,7 @@ impl Inner {
 pub fn greeting(network: NetworkId, role: Role) -> Hello {
     let (magic, version, tip) = (hello::MAGIC, PROTOCOL_VERSION, BlockId::ZERO);
     let (nonce, agent) = (rand::random(), Text::new("steelyard-tests"));
-    Hello { magic, version, role, network, nonce, port: 0, height: 0, tip, agent }
+    Hello { magic, version, role, network, nonce, port: 0, height: 0, tip, bodies_from: 0, agent }
 }
 
 /// The frame of a message, which is not too long.

@@ -128,6 +128,7 @@ impl Session {
             port: 0,
             height: 0,
             tip: Default::default(),
+            bodies_from: 0,
             agent: wire::Text::new("proxy"),
         };
         let node = Link::dial(upstream, own, wire::answer_bytes_max, TIMES).await.ok()?;

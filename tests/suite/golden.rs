@@ -36,6 +36,7 @@ fn golden_messages() {
         port: 0x0304,
         height: 258,
         tip: BlockId([0x22; 32]),
+        bodies_from: 0x0506,
         agent: wire::Text::new("steelyard-node/1"),
     };
     let found = wire::Found {
@@ -55,6 +56,7 @@ fn golden_messages() {
         wire::Status::Unknown {},
         wire::Status::Pending { queued: 1 },
         wire::Status::Confirmed { found: Box::new(found) },
+        wire::Status::Missing { from: 0x0506 },
     ];
     let keys = [
         wire::StateKey::Account { address },

@@ -42,7 +42,18 @@ struct Client {
 fn greeting(network: NetworkId) -> Hello {
     let agent = Text::new("steelyard-tests");
     let (magic, version, tip) = (hello::MAGIC, PROTOCOL_VERSION, BlockId::ZERO);
-    Hello { magic, version, role: Role::Light, network, nonce: 1, port: 0, height: 0, tip, agent }
+    Hello {
+        magic,
+        version,
+        role: Role::Light,
+        network,
+        nonce: 1,
+        port: 0,
+        height: 0,
+        tip,
+        bodies_from: 0,
+        agent,
+    }
 }
 
 impl Client {

@@ -13,6 +13,7 @@
 //! | `light` | the framed protocol, as wallets use it and strangers misuse it |
 //! | `wallet` | wallet daemons and commands, before honest nodes and lying ones |
 //! | `peers` | nodes that find, feed and cheat one another |
+//! | `prune` | nodes that delete old bodies: kills, wallets, peers |
 //! | `forks` | a tree of forks in every order of arrival, by a node's chain in this process |
 //! | `disk` | a disk without room, at every door of a node |
 //! | `mark` | a store that lost its end |
@@ -40,6 +41,7 @@ mod migrations;
 mod node_scenarios;
 mod payment;
 mod peers;
+mod prune;
 mod reference;
 mod review;
 mod tamper;

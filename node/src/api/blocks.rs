@@ -21,9 +21,10 @@ use super::error::ApiError;
 use super::request::{Args, Segment, Tag, octets};
 use super::tx::{Place, describe};
 use super::types::{Block, BlockSummary, Decimal, Header};
+use crate::chain::error::LoadError;
 use crate::chain::index::{Entry, Verdict};
 use crate::chain::view::View;
-use crate::lookup::Placed;
+use crate::lookup::{self, Placed};
 
 /// What never changes may be kept for a year.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -165,8 +166,15 @@ async fn answer(api: Arc<Api>, headers: &HeaderMap, placed: Placed) -> Result<Re
         return Ok(tag.not_modified());
     }
     let block = api.blocking(move |api| {
-        let body = api.body(&placed.entry)?;
-        block(&api.chain.shared.params, &placed, &body)
+        let params = &api.chain.shared.params;
+        match lookup::body(&api.chain, &placed.entry) {
+            Ok(body) => block(params, &placed, &body),
+            Err(LoadError::Pruned { .. }) => {
+                let summary = summary(params, &placed, &BodySummary::PRUNED);
+                Ok(Block { summary, extra: String::new(), txs: Vec::new() })
+            }
+            Err(error) => Err(error.into()),
+        }
     });
     Ok(tag.mark(Json(block.await?).into_response()))
 }
@@ -177,6 +185,7 @@ fn block(params: &Params, placed: &Placed, body: &Body) -> Result<Block, ApiErro
     let of_body = BodySummary {
         coinbase: coinbase.as_ref().map(|paid| (paid.miner, paid.amount)),
         tx_count: txs.len() as u64,
+        is_pruned: false,
     };
     let extra = coinbase.map(|coinbase| hex::encode(&*coinbase.extra)).unwrap_or_default();
     Ok(Block { summary: summary(params, placed, &of_body), extra, txs })
@@ -199,6 +208,7 @@ fn summary(params: &Params, placed: &Placed, body: &BodySummary) -> BlockSummary
         reward: Coins(body.coinbase.map_or(0, |(_, amount)| amount)),
         tx_count: body.tx_count,
         bytes: HEADER_BYTES as u64 + body_bytes,
+        pruned: body.is_pruned,
     }
 }
 

@@ -10,6 +10,7 @@ use steelyard_core::types::transaction::Transaction;
 
 use super::Api;
 use super::error::ApiError;
+use crate::chain::error::LoadError;
 use crate::chain::index::Entry;
 use crate::lookup;
 
@@ -23,6 +24,13 @@ pub(super) struct BodySummary {
     pub(super) coinbase: Option<(Address, u64)>,
     /// Transactions.
     pub(super) tx_count: u64,
+    /// Nothing is known of it: it is pruned.
+    pub(super) is_pruned: bool,
+}
+
+impl BodySummary {
+    /// Of a body that is not here any more.
+    pub(super) const PRUNED: Self = Self { coinbase: None, tx_count: 0, is_pruned: true };
 }
 
 /// Summaries by block, the oldest forgotten first. They never change.
@@ -63,15 +71,19 @@ impl Api {
         Ok(lookup::body(&self.chain, entry)?)
     }
 
-    /// What a list says of a body. Blocks.
+    /// What a list says of a body; of a pruned one that it is. Blocks.
     pub(super) fn body_summary(&self, entry: &Entry) -> Result<BodySummary, ApiError> {
         if let Some(summary) = self.summaries.get(&entry.id) {
             return Ok(summary);
         }
-        let body = self.body(entry)?;
+        let body = match lookup::body(&self.chain, entry) {
+            Err(LoadError::Pruned { .. }) => return Ok(BodySummary::PRUNED),
+            body => body?,
+        };
         let coinbase = coinbase(entry, &body)?;
         let tx_count = body.items.len().saturating_sub(1) as u64;
-        let summary = BodySummary { coinbase: coinbase.map(|paid| (paid.miner, paid.amount)), tx_count };
+        let coinbase = coinbase.map(|paid| (paid.miner, paid.amount));
+        let summary = BodySummary { coinbase, tx_count, is_pruned: false };
         self.summaries.put(entry.id, summary);
         Ok(summary)
     }

@@ -71,6 +71,11 @@ impl ApiError {
             .hint("steelyard-node verify --full names all damage; stopped, steelyard-node repair mends it")
     }
 
+    /// It was here and was deleted on purpose.
+    pub(super) fn pruned(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "pruned", message).hint("a node without --prune has it")
+    }
+
     /// Without its status, for a list of verdicts.
     pub(super) fn into_body(self) -> ErrorBody {
         ErrorBody { error: *self.detail }
@@ -185,7 +190,8 @@ impl From<LoadError> for ApiError {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Store(error) => error.into(),
-            rule @ LoadError::Rule { .. } => Self::damaged(&rule.to_string()),
+            LoadError::Pruned { .. } => Self::pruned(error.to_string()),
+            error => Self::damaged(&error.to_string()),
         }
     }
 }

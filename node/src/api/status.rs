@@ -21,9 +21,10 @@ const DISK_AGE_MAX: Duration = Duration::from_secs(1);
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Json<Status>, ApiError> {
     let disk_bytes = disk_bytes(&api).await?;
     let shared = &api.chain.shared;
-    let (tip, (txs, bytes), missing) = {
+    let (tip, (txs, bytes), missing, from) = {
         let view = shared.read();
-        (view.tip().clone(), view.pending_size(), view.txs().next_missing())
+        let missing = view.txs().next_missing();
+        (view.tip().clone(), view.pending_size(), missing, view.bodies_from())
     };
     let height = tip.header.height;
     let peers = api.peers.status();
@@ -46,6 +47,7 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Json<Status>, 
         mining: api.miner.is_some(),
         hash_rate: api.miner.as_ref().map_or(0, |(miner, threads)| miner.hash_rate(*threads)),
         disk_bytes,
+        pruned_below: Some(from).filter(|from| *from > 0),
         warnings: warnings(&api, &peers, &tip, missing),
     }))
 }
@@ -71,12 +73,31 @@ pub(super) fn behind(api: &Api) -> Option<Notice> {
     peers.sync.is_catching_up.then(|| Notice::new("syncing", message()))
 }
 
+/// That the blocks which the node needs cannot be had or followed: what to do is the operator's.
+pub(super) fn stuck(api: &Api) -> Option<Notice> {
+    let (peers, from) = (api.peers.status(), api.chain.shared.read().bodies_from());
+    if api.chain.shared.is_beyond_pruning() {
+        let message = format!(
+            "a chain of more work leaves this one below height {from}, the first that is not pruned here, and \
+             cannot be followed; stop the node and start it anew in an empty --data-dir"
+        );
+        return Some(Notice::new("reorg_beyond_pruning", message));
+    }
+    let height = peers.sync.unserved?;
+    let message = format!(
+        "all connected peers have pruned block {height}, which is needed next; connect to one that keeps all \
+         blocks: steelyard-node peer add IP:PORT"
+    );
+    Some(Notice::new("no_full_peer", message))
+}
+
 fn warnings(api: &Api, peers: &PeersStatus, tip: &Entry, missing: Option<u64>) -> Vec<Notice> {
     let mut warnings = Vec::new();
     if peers.peers.is_empty() && !peers.manual.is_empty() {
         let message = format!("no peer is connected; {} named by hand", peers.manual.len());
         warnings.push(Notice::new("no_peers", message));
     }
+    warnings.extend(stuck(api));
     let ahead_ms = tip.header.time.saturating_sub(clock::now_ms());
     if ahead_ms > api.chain.shared.params.drift {
         let message = format!("this machine's clock is {ahead_ms} ms behind the tip's time; set it right");

@@ -109,29 +109,36 @@ pub(super) async fn proof(State(api): State<Arc<Api>>, id: Segment) -> Result<Js
 /// Looks among what is pending, then in the bodies; waits while their index is being made.
 async fn find(api: &Arc<Api>, id: TxId) -> Result<Found, ApiError> {
     loop {
-        let (candidates, is_indexed) = {
+        let (candidates, is_indexed, from) = {
             // Pool and index at one moment: a transaction moves from one to the other.
             let view = api.chain.shared.read();
             if let Some(entry) = view.pending(&id) {
                 return Ok(Found::Pending(Arc::clone(&entry.tx), entry.queued));
             }
-            (Candidates::of(&view, &[id]), is_indexed(&view))
+            (Candidates::of(&view, &[id]), is_indexed(&view), view.bodies_from())
         };
         let confirmed = api.blocking(move |api| {
             let mut confirmed = None;
-            locate(&api.chain, candidates, |_, placed, index, body| {
+            let pruned = locate(&api.chain, candidates, |_, placed, index, body| {
                 confirmed = Some((placed.clone(), index, body.clone()))
             })?;
-            Ok(confirmed)
+            Ok((confirmed, !pruned.is_empty()))
         });
-        if let Some(confirmed) = confirmed.await? {
+        let (confirmed, is_pruned) = confirmed.await?;
+        if let Some(confirmed) = confirmed {
             return Ok(Found::Confirmed(Box::new(confirmed)));
         }
+        if is_pruned {
+            let message = format!("transaction {id} is in a block below height {from}, whose body is pruned");
+            return Err(ApiError::pruned(message));
+        }
         if is_indexed {
-            return Err(ApiError::not_found(
-                "unknown_transaction",
-                format!("no transaction {id}, pending or confirmed"),
-            ));
+            let where_to = match from {
+                0 | 1 => String::new(),
+                from => format!(" from height {from} on; earlier blocks are pruned and not looked into"),
+            };
+            let message = format!("no transaction {id}, pending or confirmed{where_to}");
+            return Err(ApiError::not_found("unknown_transaction", message));
         }
         indexed(&api.chain.shared).await?;
     }

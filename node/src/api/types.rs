@@ -91,6 +91,8 @@ pub struct Status {
     pub hash_rate: u64,
     /// Bytes of the store's files, at most a second old.
     pub disk_bytes: u64,
+    /// Height below which bodies are pruned; null where all are kept.
+    pub pruned_below: Option<u64>,
     /// What an operator should know.
     pub warnings: Vec<Notice>,
 }
@@ -181,6 +183,9 @@ pub struct BlockSummary {
     pub tx_count: u64,
     /// Bytes, header included.
     pub bytes: u64,
+    /// Whether its body is pruned: miner, reward, transactions and their number are then not known, and
+    /// empty or 0.
+    pub pruned: bool,
 }
 
 /// `GET /block/{id}`, `/block-height/{h}`, `/blocks/tip`.

@@ -17,7 +17,7 @@ use steelyard_core::types::transaction::full_id;
 use super::error::{BlockError, LoadError};
 use super::index::{Entry, Verdict};
 use super::view::Shared;
-use crate::store::{Store, damaged};
+use crate::store::{Store, StoreError, damaged};
 
 /// Items of bodies that are worth a piece of work of their own.
 const PIECE_ITEMS: usize = 16;
@@ -171,7 +171,7 @@ fn in_order<T>(checked: Vec<Result<T, TxRule>>) -> Result<Vec<T>, (usize, TxRule
 /// against its header again, because disks err.
 ///
 /// # Errors
-/// [`LoadError`] when the body is not there or not the header's.
+/// [`LoadError`] when the body is not there, not the header's, or pruned.
 pub fn load_block(shared: &Shared, store: &Store, entry: &Entry) -> Result<CheckedBlock, LoadError> {
     let body = load_body(shared, store, entry)?;
     let header =
@@ -201,10 +201,17 @@ pub fn load_right_body(shared: &Shared, store: &Store, entry: &Entry) -> Result<
 /// A stored body, not yet held against its header. Genesis has none.
 ///
 /// # Errors
-/// [`LoadError::Store`] when the bytes are not there or no body.
+/// [`LoadError::Pruned`] when it was deleted on purpose; [`LoadError::Store`] when the bytes are not
+/// there or no body.
 pub fn load_body(shared: &Shared, store: &Store, entry: &Entry) -> Result<Body, LoadError> {
     let Some(place) = &entry.body else { return Ok(Body::default()) };
-    let bytes = store.body(place)?;
+    // What may be deleted is said before any of it is.
+    let bytes = store.body(place).map_err(|error| match (error, shared.read().index().bodies_from()) {
+        (StoreError::Damaged { .. }, from) if entry.header.height < from => {
+            LoadError::Pruned { id: entry.id, height: entry.header.height, from }
+        }
+        (error, _) => error.into(),
+    })?;
     let max = usize::try_from(shared.params.block_bytes_max).unwrap_or(usize::MAX);
     Body::from_bytes(&bytes, max).map_err(|error| {
         damaged(format!("the body of block {} at height {}: {error}", entry.id, entry.header.height)).into()

@@ -129,4 +129,24 @@ pub enum LoadError {
         /// What it breaks.
         rule: RuleError,
     },
+    /// A block whose body was deleted on purpose.
+    #[error(
+        "the body of block {id} at height {height} is pruned: this node keeps those from height {from} on"
+    )]
+    Pruned {
+        /// The block.
+        id: BlockId,
+        /// Its height.
+        height: u64,
+        /// The first height that is kept.
+        from: u64,
+    },
+    /// The stored state is not the tip's, and the blocks that would give it are pruned.
+    #[error(
+        "the stored state cannot be used, and not be made again: the blocks below height {from} are pruned"
+    )]
+    PrunedState {
+        /// The first height that is kept.
+        from: u64,
+    },
 }

@@ -70,6 +70,8 @@ pub struct Index {
     active: Vec<Number>,
     /// History over the active chain.
     history: History,
+    /// Height below which bodies and undo may be missing.
+    bodies_from: u64,
     /// Blocks found invalid on arrival, with the rule's name: not stored, not judged again.
     refused: HashMap<BlockId, String>,
     /// The same, oldest first.
@@ -87,6 +89,7 @@ impl Index {
             entries: vec![genesis],
             active: vec![0],
             history,
+            bodies_from: 0,
             refused: HashMap::new(),
             refused_order: VecDeque::new(),
         }
@@ -238,18 +241,50 @@ impl Index {
         number
     }
 
-    /// Among valid blocks with more work than `than`, the one with most; of equals the first to
-    /// have arrived.
+    /// Height below which bodies and undo may be missing; 0 when all are kept.
+    #[must_use]
+    pub fn bodies_from(&self) -> u64 {
+        self.bodies_from
+    }
+
+    /// Notes that bodies and undo below this height may be missing.
+    pub fn set_bodies_from(&mut self, height: u64) {
+        self.bodies_from = height;
+    }
+
+    /// Whether the branch of a block leaves the active chain below what is needed to take blocks back:
+    /// it cannot be followed, whatever its work, and nothing is said about it.
+    #[must_use]
+    pub fn is_beyond_pruning(&self, number: Number) -> bool {
+        self.bodies_from > 0 && self.get(self.fork_with_active(number)).header.height + 1 < self.bodies_from
+    }
+
+    /// Among valid blocks with more work than `than` that can be connected, the one with most; of
+    /// equals the first to have arrived.
     #[must_use]
     pub fn best_above(&self, than: u128) -> Option<Number> {
         let mut best: Option<(u128, Number)> = None;
         for (number, entry) in self.iter() {
             let most = best.map_or(than, |(work, _)| work);
-            if entry.total_work > most && !self.descends_from_invalid(number) {
+            if entry.total_work > most && !self.is_barred(number) {
                 best = Some((entry.total_work, number));
             }
         }
         best.map(|(_, number)| number)
+    }
+
+    /// Whether a block stands on an invalid one or on a branch that cannot be followed.
+    fn is_barred(&self, number: Number) -> bool {
+        self.descends_from_invalid(number) || self.is_beyond_pruning(number)
+    }
+
+    /// Whether there is a valid block of more work than `than` on a branch that cannot be followed.
+    #[must_use]
+    pub fn has_beyond_pruning(&self, than: u128) -> bool {
+        let is_one = |(number, entry): (Number, &Entry)| {
+            entry.total_work > than && !self.descends_from_invalid(number) && self.is_beyond_pruning(number)
+        };
+        self.bodies_from > 0 && self.iter().any(is_one)
     }
 
     fn descends_from_invalid(&self, number: Number) -> bool {

@@ -30,6 +30,8 @@ pub struct Loaded {
     pub unsaved_records: u64,
     /// Whether the state had to be rebuilt from the bodies.
     pub rebuilt: bool,
+    /// Bodies of so many blocks are kept, those below deleted; `None`: nothing is deleted.
+    pub prune: Option<u64>,
 }
 
 /// Loads a store.
@@ -46,7 +48,8 @@ pub fn load(params: Params, store: &Store) -> Result<Loaded, LoadError> {
 /// # Errors
 /// [`LoadError`] names what is damaged.
 pub fn load_from(params: Params, genesis: Genesis, store: &Store) -> Result<Loaded, LoadError> {
-    let (index, seq) = load_index(&genesis, store)?;
+    let (mut index, seq) = load_index(&genesis, store)?;
+    index.set_bodies_from(store.bodies_from()?);
     let expected = index.get(index.tip()).header.state_root;
     let (state, unsaved_records) = match load_state(&genesis, store) {
         Ok((state, records)) => (Some(state).filter(|state| state.root() == expected), records),
@@ -58,6 +61,7 @@ pub fn load_from(params: Params, genesis: Genesis, store: &Store) -> Result<Load
     };
     let tip = index.get(index.tip()).header.height;
     let visible = index.next_number();
+    let is_beyond_pruning = index.has_beyond_pruning(index.get(index.tip()).total_work);
     let view = View {
         index,
         visible,
@@ -68,6 +72,7 @@ pub fn load_from(params: Params, genesis: Genesis, store: &Store) -> Result<Load
         pool_shown: (0, 0),
         reorgs: 0,
         connected: 0,
+        is_beyond_pruning,
     };
     let shared = Shared::new(params, genesis, view);
     let rebuilt = state.is_none();
@@ -79,7 +84,7 @@ pub fn load_from(params: Params, genesis: Genesis, store: &Store) -> Result<Load
     load_pool(&shared, store)?;
     // A rebuilt state is worth a checkpoint at the first occasion.
     let unsaved_records = if rebuilt { u64::MAX / 2 } else { unsaved_records };
-    Ok(Loaded { shared, unsaved_records, rebuilt })
+    Ok(Loaded { shared, unsaved_records, rebuilt, prune: None })
 }
 
 /// Every block, and the active chain, as the log tells them.
@@ -218,8 +223,14 @@ fn load_state(genesis: &Genesis, store: &Store) -> Result<(Trie, u64), StoreErro
 /// Executes the active chain from genesis and gives the state after its tip. `progress` hears each height.
 ///
 /// # Errors
-/// [`LoadError`] names the first block that is damaged or breaks a rule of the state.
+/// [`LoadError`] names the first block that is damaged or breaks a rule of the state, or says that
+/// blocks are pruned.
 pub fn rebuild(shared: &Shared, store: &Store, mut progress: impl FnMut(u64)) -> Result<Trie, LoadError> {
+    let from = shared.read().index().bodies_from();
+    // Below the first block there is none.
+    if from > 1 {
+        return Err(LoadError::PrunedState { from });
+    }
     let mut state = shared.genesis.state.clone();
     for height in 1.. {
         let Some(entry) = shared.read().active(height).cloned() else { break };

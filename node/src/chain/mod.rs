@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod error;
+pub(crate) mod gate;
 mod group;
 pub mod index;
 pub mod load;
@@ -67,7 +68,8 @@ impl Chain {
     ) -> std::io::Result<(Self, JoinHandle<Result<(), StoreError>>)> {
         let (commands, queue) = sync_channel(CHAIN_QUEUE_MAX);
         let shared = Arc::new(loaded.shared);
-        let writer = Writer::new(Arc::clone(&shared), Arc::clone(&store), loaded.unsaved_records);
+        let (unsaved_records, prune) = (loaded.unsaved_records, loaded.prune);
+        let writer = Writer::new(Arc::clone(&shared), Arc::clone(&store), unsaved_records, prune);
         let thread = std::thread::Builder::new().name("chain".into()).spawn(move || writer.run(&queue))?;
         Ok((Self { shared, store, commands }, thread))
     }

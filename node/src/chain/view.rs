@@ -11,6 +11,7 @@ use steelyard_core::hash::{BlockId, FullId, NetworkId, TxId};
 use steelyard_core::params::{Genesis, Params};
 use steelyard_core::state::Trie;
 
+use super::gate::Gate;
 use super::index::{Entry, Index, Number};
 use super::txindex::TxIndex;
 use crate::mempool::{self, Mempool};
@@ -61,6 +62,8 @@ pub struct View {
     pub(super) reorgs: u64,
     /// Blocks put on the active chain since the start.
     pub(super) connected: u64,
+    /// A stored branch had more work than the tip and could not be followed.
+    pub(super) is_beyond_pruning: bool,
 }
 
 impl View {
@@ -215,6 +218,12 @@ impl View {
     pub fn connected(&self) -> u64 {
         self.connected
     }
+
+    /// Height of the first block of which body and undo are kept; 0 for a node that keeps all.
+    #[must_use]
+    pub fn bodies_from(&self) -> u64 {
+        self.index.bodies_from()
+    }
 }
 
 /// Counts what happens, so that those who wait know that something did.
@@ -243,6 +252,9 @@ pub struct Shared {
     ticks: Mutex<Ticks>,
     ticked: Condvar,
     catching_up: AtomicBool,
+    beyond_pruning: AtomicBool,
+    /// Who may read bodies and undo without any of them going meanwhile.
+    pub(crate) pruning: Gate,
 }
 
 impl Shared {
@@ -257,6 +269,8 @@ impl Shared {
             ticks: Mutex::default(),
             ticked: Condvar::new(),
             catching_up: AtomicBool::new(false),
+            beyond_pruning: AtomicBool::new(false),
+            pruning: Gate::default(),
         }
     }
 
@@ -284,6 +298,18 @@ impl Shared {
     #[must_use]
     pub fn is_catching_up(&self) -> bool {
         self.catching_up.load(Ordering::Relaxed)
+    }
+
+    /// Whether a branch of more work than the tip leaves the active chain below the blocks that this
+    /// node has kept: it cannot be followed, and what is mined here is in vain.
+    #[must_use]
+    pub fn is_beyond_pruning(&self) -> bool {
+        self.beyond_pruning.load(Ordering::Relaxed) || self.read().is_beyond_pruning
+    }
+
+    /// Notes whether others have such a branch.
+    pub fn set_beyond_pruning(&self, is_beyond_pruning: bool) {
+        self.beyond_pruning.store(is_beyond_pruning, Ordering::Relaxed);
     }
 
     /// Notes whether the node is far behind others.

@@ -4,6 +4,7 @@
 //! there is nothing to take back when it fails. Must not know clocks, sockets or where commands
 //! come from. Read [`reorganise`] for the way from branch to branch.
 
+mod prune;
 mod reorganise;
 
 use std::mem::take;
@@ -19,6 +20,7 @@ use steelyard_core::consensus::transition::connect_block;
 use steelyard_core::hash::BlockId;
 use steelyard_core::state::{Key, Record, Trie};
 
+use self::prune::Pruner;
 use super::Command;
 use super::error::{Accepted, BlockError};
 use super::group::{Group, Reply};
@@ -51,10 +53,17 @@ pub(super) struct Writer {
     unsaved_records: u64,
     checkpoint_seq: u64,
     checkpoint: Option<JoinHandle<Result<(), StoreError>>>,
+    pruner: Pruner,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, store: Arc<Store>, unsaved_records: u64) -> Self {
+    /// `prune` is how many blocks' bodies are kept; `None` for all.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        store: Arc<Store>,
+        unsaved_records: u64,
+        prune: Option<u64>,
+    ) -> Self {
         let view = shared.read();
         let (seq, tip, state) = (view.seq(), view.index.tip(), view.state());
         drop(view);
@@ -68,6 +77,7 @@ impl Writer {
             unsaved_records,
             checkpoint_seq: seq,
             checkpoint: None,
+            pruner: Pruner::new(prune),
         }
     }
 
@@ -177,12 +187,17 @@ impl Writer {
             Err(error) => return Ok(Err(error)),
         };
         let id = block.header().id;
-        let (heavier, extends) = {
+        let (heavier, extends, beyond) = {
             let view = self.shared.read();
             let entry = view.index.get(number);
-            (entry.total_work > view.index.get(self.tip).total_work, entry.parent == self.tip)
+            let heavier = entry.total_work > view.index.get(self.tip).total_work;
+            (heavier, entry.parent == self.tip, heavier && view.index.is_beyond_pruning(number))
         };
-        if !heavier {
+        if beyond {
+            tracing::warn!(block = %id, "a branch of more work leaves the chain below the blocks kept");
+            self.shared.write().is_beyond_pruning = true;
+        }
+        if !heavier || beyond {
             self.group.blocks.insert(number, block);
             return Ok(Ok(Accepted::Side));
         }
@@ -375,10 +390,13 @@ impl Writer {
         let next = view.tip().header.height + 1;
         view.pool.revalidate(&self.state, next, changed.iter().copied());
         view.pool_shown = (view.pool.len(), view.pool.bytes());
+        if view.is_beyond_pruning {
+            view.is_beyond_pruning = view.index.has_beyond_pruning(view.tip().total_work);
+        }
     }
 
-    /// What can wait for a moment between commits: reopening sled, checkpoints. Both write much, and
-    /// neither has to be done while the disk is full.
+    /// What can wait for a moment between commits: reopening sled, checkpoints, pruning. The first two
+    /// write much, and neither has to be done while the disk is full.
     fn keep_house(&mut self, reopen_bytes: u64) -> Result<(), StoreError> {
         if self.checkpoint.as_ref().is_some_and(JoinHandle::is_finished) {
             self.finish_checkpoint()?;
@@ -399,7 +417,7 @@ impl Writer {
             let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(write);
             self.checkpoint = Some(thread.map_err(|source| StoreError::Io { doing: "checkpoint", source })?);
         }
-        Ok(())
+        self.prune()
     }
 
     /// Waits for a checkpoint that is being written: at a stop it would only be lost work, but

@@ -176,6 +176,10 @@ pub struct NodeArgs {
     /// Ask peers for further nodes and tell them; off connects to named ones only [default: on]
     #[arg(long, value_name = "on|off", value_parser = ["on", "off"])]
     discover: Option<String>,
+    /// Keep the bodies of the last so many blocks, 288 at least, and delete older ones; headers and
+    /// balances stay whole [default: off]
+    #[arg(long, value_name = "BLOCKS|off")]
+    prune: Option<String>,
 }
 
 /// `dev`
@@ -332,6 +336,7 @@ impl NodeArgs {
             ("mine", &self.mine),
             ("mine_threads", &self.mine_threads),
             ("ready_file", &self.ready_file),
+            ("prune", &self.prune),
         ]);
         flags.extend(self.connect.iter().map(|peer| (SECTION, "connect", peer.to_string())));
         flags

@@ -19,7 +19,7 @@ use steelyard_runtime::words;
 use super::args::Globals;
 use super::events::Form;
 use crate::disk::DiskLimits;
-use crate::limits::PEERS_MANUAL_MAX;
+use crate::limits::{PEERS_MANUAL_MAX, PRUNE_DEPTH_LEAST};
 use crate::miner::MinerConfig;
 use crate::node::NodeConfig;
 
@@ -33,9 +33,11 @@ const MINE_THREADS_MAX: usize = 1_024;
 const MIB: u64 = 1024 * 1024;
 /// The value of `mine` that does not.
 const MINE_OFF: &str = "off";
+/// The value of `prune` that does not.
+const PRUNE_OFF: &str = "off";
 
 /// Every setting, and the section of the program that shares the files.
-const KEYS: [Key; 15] = [
+const KEYS: [Key; 16] = [
     Key::new(SECTION, "network", Some("dev")),
     Key::new(SECTION, "data_dir", None),
     Key::new(SECTION, "api", None),
@@ -47,6 +49,7 @@ const KEYS: [Key; 15] = [
     Key::new(SECTION, "mine_on_tx", Some("false")),
     Key::new(SECTION, "disk_warn", Some("1024")),
     Key::new(SECTION, "disk_stop", Some("200")),
+    Key::new(SECTION, "prune", Some("off")),
     Key::new(SECTION, "ready_file", None),
     Key::new(SECTION, "log_format", Some("text")),
     Key::new(SECTION, "log_level", Some(logs::LEVEL_DEFAULT)),
@@ -103,6 +106,7 @@ impl Resolved {
             listen: self.settings.parse(SECTION, "listen")?.unwrap_or_else(|| self.listen_default()),
             connect: self.connect()?,
             discover: self.discover()?,
+            prune: self.prune()?,
             miner: self.miner(mine_default)?,
             disk: self.disk()?,
             ready_file: self.settings.get(SECTION, "ready_file").map(PathBuf::from),
@@ -198,6 +202,14 @@ impl Resolved {
         }
     }
 
+    fn prune(&self) -> Result<Option<u64>, SettingsError> {
+        let text = self.settings.get(SECTION, "prune").filter(|text| *text != PRUNE_OFF);
+        let least = format!("off or a number of blocks, {PRUNE_DEPTH_LEAST} at least, is needed");
+        let invalid = || self.settings.invalid(SECTION, "prune", &least);
+        let depth = |text: &str| text.parse().ok().filter(|depth| *depth >= PRUNE_DEPTH_LEAST);
+        text.map(|text| depth(text).ok_or_else(invalid)).transpose()
+    }
+
     fn miner(&self, default: Option<Address>) -> Result<Option<MinerConfig>, SettingsError> {
         let invalid = |name: &str, reason: &str| self.settings.invalid(SECTION, name, reason);
         let threads: usize = self.settings.require(SECTION, "mine_threads")?;
@@ -284,6 +296,18 @@ mod tests {
         assert!(error.to_string().starts_with("setting \"node.mine\" is \"sy1"), "{error}");
         for threads in ["0", "1025", "many"] {
             assert!(miner(&[("mine_threads", threads)], None).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_everything_or_enough_for_a_reorganisation() {
+        let prune = |flags: &[(&'static str, &str)]| resolve(flags, None).unwrap().node(None);
+        assert_eq!(prune(&[]).unwrap().prune, None);
+        assert_eq!(prune(&[("prune", "off")]).unwrap().prune, None);
+        assert_eq!(prune(&[("prune", "288")]).unwrap().prune, Some(288));
+        for depth in ["287", "0", "-1", "many", ""] {
+            let error = prune(&[("prune", depth)]).unwrap_err();
+            assert!(error.to_string().contains("288 at least"), "{depth}: {error}");
         }
     }
 

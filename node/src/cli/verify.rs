@@ -47,6 +47,12 @@ fn summary(report: &Report, is_full: bool) -> String {
         (report.side_blocks, "side block"),
     ];
     let figures: Vec<String> = figures.map(|(number, noun)| words::count(number, noun)).into();
-    let way = if is_full { "every block executed again" } else { "--full executes every block again" };
+    let way = match report.executed_from.filter(|_| is_full) {
+        None => "--full executes every block again".to_owned(),
+        Some(1) => "every block executed again".to_owned(),
+        Some(from) => format!(
+            "all headers judged, blocks from height {from} on executed again, earlier ones are pruned"
+        ),
+    };
     format!("  {}, {} pending ({way})", figures.join(", "), words::grouped(report.pending))
 }

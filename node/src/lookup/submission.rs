@@ -91,6 +91,7 @@ async fn taken(chain: &Chain, workers: &Workers, ids: Vec<TxId>) -> Result<HashM
             let pending = ids.iter().filter(|id| view.pending(id).is_some()).map(|id| (*id, false));
             (pending.collect::<HashMap<_, _>>(), Candidates::of(&view, &ids))
         };
+        // What may be in a pruned block is not known to be in one: it stays refused for its nonce.
         locate(&chain, candidates, |id, _, _, _| {
             taken.entry(id).or_insert(true);
         })?;

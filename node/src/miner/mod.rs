@@ -1,7 +1,7 @@
 //! The miner: templates from the view, the search on threads of its own from a random start, and
 //! the block through the same door as anybody's. Drops a template for a new tip after at most one
-//! batch of tries. Where difficulty is constant it paces itself, and while the node is far behind
-//! others, or the disk is full, it rests. Must not know the store.
+//! batch of tries. Where difficulty is constant it paces itself, and while its blocks would be in vain,
+//! or the disk is full, it rests. Must not know the store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -95,7 +95,7 @@ fn mine(chain: &Chain, config: &MinerConfig, status: &MinerStatus) {
         if seen.stopping {
             return;
         }
-        if seen.disk_full || chain.shared.is_catching_up() {
+        if seen.disk_full || is_in_vain(chain) {
             let _ = chain.shared.wait(seen, Duration::from_millis(WAIT_MS_MAX));
             continue;
         }
@@ -127,6 +127,12 @@ fn mine(chain: &Chain, config: &MinerConfig, status: &MinerStatus) {
             }
         }
     }
+}
+
+/// Whether what is mined on this tip cannot last: others are far ahead, or on a chain of more work that
+/// this node cannot follow.
+fn is_in_vain(chain: &Chain) -> bool {
+    chain.shared.is_catching_up() || chain.shared.is_beyond_pruning()
 }
 
 /// How much too early a block would be now, in ms: on a paced network before the spacing is over,
@@ -182,8 +188,7 @@ pub fn find(chain: &Chain, seen: Ticks, template: &Template, status: &MinerStatu
         nonce = nonce.wrapping_add(MINER_BATCH_TRIES);
         let ticks = chain.shared.ticks();
         let is_old = started.elapsed() > Duration::from_millis(TEMPLATE_AGE_MS);
-        let is_over = ticks.tips != seen.tips || ticks.stopping || ticks.disk_full;
-        let is_over = is_over || chain.shared.is_catching_up();
+        let is_over = ticks.tips != seen.tips || ticks.stopping || ticks.disk_full || is_in_vain(chain);
         if is_over || (is_old && ticks.admissions != seen.admissions) {
             return None;
         }

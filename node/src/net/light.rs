@@ -116,7 +116,7 @@ fn history_path(view: &View, height: u64) -> Vec<HistoryStep> {
 }
 
 /// The status of each transaction under the tip of that moment, whatever the active chain is now:
-/// bodies stay readable when their blocks are left. Blocks.
+/// bodies stay readable when their blocks are left, until they are pruned. Blocks.
 ///
 /// # Errors
 /// [`LoadError`] when a body cannot be read.
@@ -126,9 +126,12 @@ pub(super) fn statuses(chain: &Chain, places: Places, request: &GetStatus) -> Re
     locate(chain, candidates, |id, placed, index, body| {
         confirmed.extend(found(placed, index, body, &history).map(|found| (id, found)));
     })?;
+    // Afterwards: of what was not looked into this says at least so much.
+    let from = chain.shared.read().bodies_from();
     let status = |id: &TxId| match (pending.get(id), confirmed.get(id)) {
         (Some(queued), _) => Status::Pending { queued: *queued },
         (None, Some(found)) => Status::Confirmed { found: Box::new(Found::clone(found)) },
+        (None, None) if from > 1 => Status::Missing { from },
         (None, None) => Status::Unknown {},
     };
     let statuses = request.ids.iter().map(status).collect();
@@ -137,7 +140,7 @@ pub(super) fn statuses(chain: &Chain, places: Places, request: &GetStatus) -> Re
 
 /// Whether one of the transactions was not found.
 pub(super) fn has_unknown(statuses: &Statuses) -> bool {
-    statuses.statuses.contains(&Status::Unknown {})
+    statuses.statuses.iter().any(|status| matches!(status, Status::Unknown {} | Status::Missing { .. }))
 }
 
 fn found(

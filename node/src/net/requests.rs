@@ -141,7 +141,8 @@ fn failure(error: &LookupError) -> Failure {
             tracing::error!(%error, "stored data is damaged or cannot be read, and is not served");
             let code = match error {
                 LoadError::Rule { .. } | LoadError::Store(StoreError::Damaged { .. }) => "damaged",
-                LoadError::Store(_) => "store",
+                // What is pruned is left out before.
+                LoadError::Store(_) | LoadError::Pruned { .. } | LoadError::PrunedState { .. } => "store",
             };
             Failure::new(code, "the node cannot read what it stored")
         }

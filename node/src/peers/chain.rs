@@ -8,6 +8,7 @@ use steelyard_core::wire::headers::LOCATOR_MAX;
 
 use super::relay::PoolRead;
 use crate::chain::Chain;
+use crate::chain::error::LoadError;
 use crate::chain::index::{Entry, Verdict};
 use crate::lookup;
 use crate::sync::{ChainRead, Known};
@@ -52,6 +53,11 @@ impl ChainRead for Reader<'_> {
         self.0.shared.read().refused(id).map(str::to_owned)
     }
 
+    fn is_beyond_pruning(&self, id: &BlockId) -> bool {
+        let view = self.0.shared.read();
+        view.block(id).is_some_and(|(number, _)| view.index().is_beyond_pruning(number))
+    }
+
     fn body(&self, id: &BlockId) -> Option<Vec<u8>> {
         let entry = {
             let view = self.0.shared.read();
@@ -62,6 +68,7 @@ impl ChainRead for Reader<'_> {
         };
         match lookup::body(self.0, &entry) {
             Ok(body) => Some(body.to_bytes()),
+            Err(LoadError::Pruned { .. }) => None,
             Err(error) => {
                 tracing::error!(%error, "stored data is damaged or cannot be read, and is not served");
                 None

@@ -415,7 +415,9 @@ impl Hub {
         };
         let done = self.saver.done();
         let peers = self.members.iter().filter(|(_, member)| member.shown_with <= done).map(info).collect();
-        self.context.chain.shared.set_catching_up(self.sync.is_catching_up());
+        let shared = &self.context.chain.shared;
+        shared.set_catching_up(self.sync.is_catching_up());
+        shared.set_beyond_pruning(sync.is_beyond_pruning);
         let status = PeersStatus {
             peers,
             manual: self.book.manual(),

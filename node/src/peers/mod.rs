@@ -44,7 +44,7 @@ use crate::chain::Chain;
 use crate::chain::error::{Accepted, BlockError, ChainError};
 use crate::chain::view::{Shared, Ticks};
 use crate::limits::{
-    NET_WRITE_MS, PEERS_COMMANDS_MAX, PEERS_EVENT_KIB_MAX, PEERS_EVENTS_MAX, PEERS_WORKERS_MAX,
+    NET_WRITE_MS, PEERS_COMMANDS_MAX, PEERS_EVENT_KIB_MAX, PEERS_EVENTS_MAX, PEERS_WORKERS_MAX, PRUNE_MARGIN,
 };
 use crate::lookup::workers::Workers;
 use crate::store::PROGRAM;
@@ -198,18 +198,30 @@ struct Identity {
     nonce: u64,
     /// Where it takes connections.
     port: u16,
+    /// Whether it deletes old bodies.
+    prunes: bool,
 }
 
 impl Identity {
     fn hello(&self) -> Hello {
-        let (height, tip) = {
+        let (height, tip, kept) = {
             let view = self.shared.read();
-            (view.tip().header.height, view.tip().id)
+            (view.tip().header.height, view.tip().id, view.bodies_from())
         };
+        let bodies_from = bodies_from(kept, self.prunes);
         let (magic, version, role) = (hello::MAGIC, PROTOCOL_VERSION, Role::Node);
         let (network, nonce, port) = (self.shared.network, self.nonce, self.port);
         let agent = Text::new(&format!("{PROGRAM}/{}", version::VERSION));
-        Hello { magic, version, role, network, nonce, port, height, tip, agent }
+        Hello { magic, version, role, network, nonce, port, height, tip, bodies_from, agent }
+    }
+}
+
+/// What others are told of the bodies that are kept: less than all where they are deleted meanwhile.
+fn bodies_from(kept: u64, prunes: bool) -> u64 {
+    match (kept, prunes) {
+        (kept, false) => kept,
+        (0, true) => 1,
+        (kept, true) => kept.saturating_add(PRUNE_MARGIN),
     }
 }
 
@@ -245,6 +257,8 @@ pub struct PeersConfig {
     pub discover: bool,
     /// Where this node takes connections, already listening; 0 for nowhere.
     pub port: u16,
+    /// Whether this node deletes old bodies.
+    pub prunes: bool,
 }
 
 /// What runs after a start.
@@ -271,7 +285,8 @@ pub fn start(
 ) -> Result<Started, StartError> {
     let (events_in, events) = mpsc::channel(PEERS_EVENTS_MAX);
     let (commands_in, commands) = mpsc::channel(PEERS_COMMANDS_MAX);
-    let identity = Identity { shared: Arc::clone(&chain.shared), nonce: rand::random(), port: config.port };
+    let (shared, nonce) = (Arc::clone(&chain.shared), rand::random());
+    let identity = Identity { shared, nonce, port: config.port, prunes: config.prunes };
     let book = open_book(config, kept)?;
     let (submissions, submitter) = submitter::start(chain, events_in.clone())?;
     let context = Context {

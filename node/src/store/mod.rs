@@ -10,6 +10,7 @@ pub mod entries;
 pub mod figures;
 pub mod log;
 pub mod pending;
+mod prune;
 pub mod schema;
 pub mod stream;
 
@@ -27,6 +28,7 @@ use steelyard_runtime::{clock, failpoint, version};
 use self::delta::Delta;
 use self::figures::Figures;
 use self::log::{LogRecord, StoredTip};
+pub use self::prune::PRUNE_KEYS;
 use self::schema::{META_NETWORK, PEERS_ALL, SENTINELS, SPACES, Space, key, range, split};
 use crate::limits::SLED_CACHE_BYTES;
 use steelyard_core::state::Trie;

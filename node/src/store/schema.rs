@@ -5,7 +5,7 @@
 //!
 //! | space | a | chunk | value |
 //! |---|---|---|---|
-//! | META | 1 version, 4 writer, 9 while it is made (`steelyard_migrations`) · 2 network · 3 checkpoint | 0 | see [`super::checkpoint`] |
+//! | META | 1 version, 4 writer, 9 while it is made (`steelyard_migrations`) · 2 network · 3 checkpoint · 5 pruned | 0 | see [`super::checkpoint`]; the height of the first body kept, u64 |
 //! | LOG | seq | 0.. | the tip after the commit, and what it did: blocks received, chain changed ([`super::log`]) |
 //! | MEMPOOL | seq | 0.. | transactions admitted ([`super::pending`]) |
 //! | DELTA | seq | 0.. | records before and after ([`super::delta`]) |
@@ -54,6 +54,8 @@ pub const SPACES: [Space; 7] =
 pub const META_NETWORK: u64 = 2;
 /// META: the newest whole checkpoint.
 pub const META_CHECKPOINT: u64 = 3;
+/// META: height below which bodies and undo may be missing, little-endian; not there: none.
+pub const META_PRUNED: u64 = 5;
 
 /// PEERS: the only stream.
 pub const PEERS_ALL: u64 = 1;

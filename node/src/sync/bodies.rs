@@ -30,7 +30,9 @@ impl Sync {
             return;
         }
         let mut requests = Requests::new();
-        let leaves = self.tree.leaves_of(turn.chain.tip().total_work);
+        let tip_work = turn.chain.tip().total_work;
+        let leaves = self.tree.leaves_of(tip_work);
+        (self.unserved, self.is_beyond_pruning) = (None, false);
         for leaf in leaves.into_iter().take(SYNC_BRANCHES_MAX) {
             let mut path = self.tree.take_path(&leaf);
             while let Some(first) = path.front().copied() {
@@ -42,8 +44,19 @@ impl Sync {
             if path.is_empty() {
                 continue;
             }
-            self.submit(turn, &path);
-            self.assign(&path, &mut requests);
+            let is_heavier = self.tree.get(&leaf).is_some_and(|node| node.promised > tip_work);
+            let (unserved, is_beyond) = (self.unserved_of(&path), self.is_beyond(turn.chain, &path));
+            if is_heavier {
+                self.is_beyond_pruning |= is_beyond;
+                self.unserved = self.unserved.or(unserved.filter(|_| !is_beyond));
+            }
+            // Bodies that lead nowhere would fill the room of others.
+            if !is_beyond {
+                self.submit(turn, &path);
+                if unserved.is_none() {
+                    self.assign(&path, &mut requests);
+                }
+            }
             self.tree.keep_path(leaf, path);
         }
         for (to, ids) in requests {
@@ -60,6 +73,36 @@ impl Sync {
         self.tree.remove_stored(id);
         self.release_flights();
         true
+    }
+
+    /// Whether this branch leaves the active chain too deep to be followed. Nothing is said about it.
+    fn is_beyond(&self, chain: &dyn ChainRead, path: &Path) -> bool {
+        let first = path.front().and_then(|first| self.tree.get(first));
+        first.is_some_and(|first| chain.is_beyond_pruning(&first.checked.header.prev))
+    }
+
+    /// The height of the first body of this branch that is missing here, when all who have the branch
+    /// have pruned it.
+    fn unserved_of(&self, path: &Path) -> Option<u64> {
+        if self.peers.values().all(|peer| peer.bodies_from == 0) {
+            return None;
+        }
+        let place = path.iter().position(|id| !self.is_done(id))?;
+        let height = match self.tree.body(&path[place]) {
+            Some(BodyState::Wanted) => self.tree.get(&path[place])?.checked.header.height,
+            _ => return None,
+        };
+        let has = |peer: &&super::Peer| {
+            peer.best.and_then(|best| self.place_on(path, &best.id)).is_some_and(|has| has >= place)
+        };
+        let mut from = self.peers.values().filter(has).map(|peer| peer.bodies_from).peekable();
+        from.peek()?;
+        from.all(|from| from > height).then_some(height)
+    }
+
+    /// Whether a body is here or with the chain thread.
+    fn is_done(&self, id: &BlockId) -> bool {
+        matches!(self.tree.body(id), Some(BodyState::Submitted(_) | BodyState::Here(..)))
     }
 
     /// Submits the bodies at the beginning of a branch, in order.
@@ -95,9 +138,9 @@ impl Sync {
         if free.is_empty() {
             return;
         }
-        let is_done =
-            |id: &&BlockId| matches!(self.tree.body(id), Some(BodyState::Submitted(_) | BodyState::Here(..)));
-        let edge = path.iter().take_while(is_done).count();
+        let first = path.front().and_then(|first| self.tree.get(first));
+        let first = first.map_or(0, |first| first.checked.header.height);
+        let edge = path.iter().take_while(|id| self.is_done(id)).count();
         for (place, id) in path.iter().enumerate().skip(edge).take(SYNC_WINDOW) {
             if !matches!(self.tree.body(id), Some(BodyState::Wanted)) {
                 continue;
@@ -105,7 +148,9 @@ impl Sync {
             if place > edge && !self.has_room_for_body() {
                 break;
             }
-            let able = free.iter_mut().filter(|peer| peer.room > 0 && peer.has >= place);
+            let height = first + place as u64;
+            let can = |peer: &&mut FreePeer| peer.room > 0 && peer.has >= place && peer.bodies_from <= height;
+            let able = free.iter_mut().filter(can);
             let Some(chosen) = able.min_by_key(|peer| (peer.is_stalled, peer.flights, peer.id)) else {
                 if free.iter().all(|peer| peer.room == 0) {
                     break;
@@ -130,8 +175,8 @@ impl Sync {
                 continue;
             }
             if let Some(has) = peer.best.and_then(|best| self.place_on(path, &best.id)) {
-                let (is_stalled, room) = (peer.is_stalled, max - flights);
-                free.push(FreePeer { id: *id, has, flights, room, is_stalled });
+                let (is_stalled, room, bodies_from) = (peer.is_stalled, max - flights, peer.bodies_from);
+                free.push(FreePeer { id: *id, has, bodies_from, flights, room, is_stalled });
             }
         }
         free
@@ -203,16 +248,20 @@ impl Sync {
     /// A peer does not send bodies that it was asked for.
     pub(super) fn missing(&mut self, from: PeerId, got: &wire::Missing) {
         let Some(peer) = self.peers.get_mut(&from) else { return };
-        let mut has_nothing = false;
+        let (mut has_nothing, mut highest) = (false, 0);
         for id in got.ids.iter() {
             if let Some(number) = peer.flights.remove(id) {
                 self.tree.set_body(id, BodyState::Wanted);
                 // An answer that was too long names the rest as missing. One of nothing else means
                 // that the peer does not have what it spoke of.
                 has_nothing |= number != peer.served;
+                highest = highest.max(self.tree.get(id).map_or(0, |node| node.checked.header.height));
             }
         }
-        if has_nothing {
+        if has_nothing && peer.bodies_from > 0 {
+            // It prunes, and has gone on since it said what it has.
+            peer.bodies_from = peer.bodies_from.max(highest + 1);
+        } else if has_nothing {
             // Without a pause its next announcement would begin all this anew.
             let pause =
                 SYNC_REASK_MS.saturating_mul(1 << peer.aside_count.min(u32::BITS)).min(SYNC_ASIDE_MS_MAX);
@@ -317,6 +366,8 @@ struct FreePeer {
     id: PeerId,
     /// Last place of the branch that it has.
     has: usize,
+    /// Height from which on it has bodies.
+    bodies_from: u64,
     flights: usize,
     room: usize,
     is_stalled: bool,

@@ -20,7 +20,7 @@ mod lag;
 mod peer;
 pub mod serve;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -78,6 +78,9 @@ pub trait ChainRead {
     /// Headers of the active chain after the first of these blocks that is on it, oldest first, at
     /// most `max`; after genesis when none is.
     fn headers_after(&self, locator: &[BlockId], max: usize) -> Vec<Header>;
+    /// Whether a branch on this block leaves the active chain below what is kept to take blocks back:
+    /// it cannot be followed.
+    fn is_beyond_pruning(&self, id: &BlockId) -> bool;
     /// A body as it is stored.
     fn body(&self, id: &BlockId) -> Option<Vec<u8>>;
     /// Why a block that is not stored was found invalid on arrival, also before the last start: the
@@ -118,6 +121,8 @@ pub enum Event {
         height: u64,
         /// Its tip, as it says.
         tip: BlockId,
+        /// Height from which on it has bodies, as it says; 0 for one that keeps all.
+        bodies_from: u64,
     },
     /// A peer is gone.
     PeerDown {
@@ -202,6 +207,11 @@ pub struct SyncStatus {
     /// [`SYNC_CATCH_UP_BLOCKS`] blocks, of which a new one was taken, or new headers of more work than
     /// ever, within [`SYNC_CATCH_UP_MS`]. Who withholds blocks cannot keep it true.
     pub is_catching_up: bool,
+    /// Height of the next block on the way to more work, when everybody who has the branch prunes and has
+    /// no body of it any more.
+    pub unserved: Option<u64>,
+    /// Whether a branch of more work than the tip's leaves the active chain too deep to be followed here.
+    pub is_beyond_pruning: bool,
 }
 
 /// A header ahead of the clock.
@@ -237,6 +247,10 @@ pub struct Sync {
     most_work: u128,
     /// The chain takes no blocks.
     is_paused: bool,
+    /// See [`SyncStatus::unserved`].
+    unserved: Option<u64>,
+    /// See [`SyncStatus::is_beyond_pruning`].
+    is_beyond_pruning: bool,
     /// When a new block was taken or [`Sync::most_work`] rose, monotonic ms.
     progress: Option<u64>,
     /// The last event's moment.
@@ -275,6 +289,8 @@ impl Sync {
             next_headers: None,
             most_work: 0,
             is_paused: false,
+            unserved: None,
+            is_beyond_pruning: false,
             progress: None,
             now: Now { unix_ms: 0, mono_ms: 0 },
         }
@@ -311,8 +327,9 @@ impl Sync {
 
     fn happened(&mut self, turn: &mut Turn<'_>, event: Event) {
         match event {
-            Event::PeerUp { peer, is_outbound, height, tip } => {
-                self.peer_up(turn, peer, is_outbound, (height, tip));
+            Event::PeerUp { peer, is_outbound, height, tip, bodies_from } => {
+                let new = Peer { is_outbound, said: height, bodies_from, ..Peer::default() };
+                self.peer_up(turn, peer, new, (height, tip));
             }
             Event::PeerDown { peer } => self.forget_peer(peer),
             Event::Message { peer, request, message } if self.peers.contains_key(&peer) => {
@@ -346,6 +363,8 @@ impl Sync {
             held: self.held.len(),
             syncing: best.is_some(),
             is_catching_up: self.catching_up_until().is_some(),
+            unserved: self.unserved,
+            is_beyond_pruning: self.is_beyond_pruning,
         }
     }
 
@@ -382,20 +401,14 @@ impl Sync {
         peers.chain(self.held.iter().map(of_held)).chain(own.into_iter().flatten()).min()
     }
 
-    fn peer_up(
-        &mut self,
-        turn: &mut Turn<'_>,
-        peer: PeerId,
-        is_outbound: bool,
-        (height, tip): (u64, BlockId),
-    ) {
+    fn peer_up(&mut self, turn: &mut Turn<'_>, peer: PeerId, new: Peer, (height, tip): (u64, BlockId)) {
         if let Some(rule) = self.invalid_reason(turn.chain, &tip) {
             turn.out.push(known_invalid(peer, &rule));
             return;
         }
         let best = self.find(turn.chain, &tip);
         let claimed = best.is_none().then_some((height, tip));
-        self.peers.insert(peer, Peer { is_outbound, said: height, best, claimed, ..Peer::default() });
+        self.peers.insert(peer, Peer { best, claimed, ..new });
         // The tip may have changed since this end's word of it in the handshake.
         self.announce(turn, peer);
     }

@@ -105,6 +105,8 @@ pub(super) struct Peer {
     /// So many times in a row.
     pub(super) aside_count: u32,
     pub(super) probe: Option<Probe>,
+    /// Height from which on it has bodies, as far as known; 0 for one that keeps all.
+    pub(super) bodies_from: u64,
     /// Bodies on their way, with the request's number.
     pub(super) flights: BTreeMap<BlockId, u32>,
     /// When it last delivered a body, or was asked while it owed none. Monotonic ms.

@@ -1,8 +1,10 @@
 //! Judges what is stored without believing any of it: quick looks at the ends, full replays
 //! everything from genesis and names the first fault. Reads only: no chain data is ever written.
-//! Must not know commands or sockets. Read `walk` for the full way, `quick` for the other.
+//! Must not know commands or sockets. Read `walk` for the full way, `quick` for the other, `pruned` for
+//! the full way where bodies were deleted.
 
 mod failure;
+mod pruned;
 mod quick;
 mod walk;
 
@@ -43,6 +45,8 @@ pub struct Report {
     pub pending: u64,
     /// What the store is known to have held beyond that, and does not any more: no fault of what is there.
     pub rolled_back: Option<Loss>,
+    /// Height from which on blocks were executed: 1, or above what is pruned; `None` in the quick way.
+    pub executed_from: Option<u64>,
 }
 
 /// Judges the store in a node's folder, which no node may have open.
@@ -76,8 +80,8 @@ pub fn of_stopped(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, Failure> {
     let (checkpoint, until) = (Checkpoint::read(store)?, store.last(Space::Log)?);
-    let network = genesis.id.into();
-    let source = Source { params, network, genesis, store, checkpoint, until };
+    let (network, bodies_from) = (genesis.id.into(), store.bodies_from()?);
+    let source = Source { params, network, genesis, store, checkpoint, until, bodies_from };
     source.check_ends()?;
     let judged = source.judge(full, progress)?;
     let pending = stored_pending(&source, &judged, full)?;
@@ -95,12 +99,18 @@ pub fn check(
     full: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, Failure> {
+    // Nothing is pruned before all is judged.
+    let _reading = shared.pruning.read();
     // In this order: a checkpoint that is written meanwhile may be of a later commit than the last
     // one at this moment, and would be taken for damage.
     let checkpoint = Checkpoint::read(store)?;
-    let until = shared.read().seq();
+    let (until, bodies_from) = {
+        let view = shared.read();
+        (view.seq(), view.bodies_from())
+    };
     let (params, genesis) = (&shared.params, &shared.genesis);
-    let source = Source { params, network: shared.network, genesis, store, checkpoint, until };
+    let network = shared.network;
+    let source = Source { params, network, genesis, store, checkpoint, until, bodies_from };
     let report = source.judge(full, progress)?.report;
     let pending: Vec<_> = shared.read().pending_all().map(|entry| entry.tx.clone()).collect();
     if let Some(tx) = pending.iter().find(|tx| full_id(tx.bytes()) != tx.full_id()) {
@@ -129,11 +139,17 @@ struct Source<'a> {
     checkpoint: Option<Checkpoint>,
     /// The last commit that is looked at: that of the checkpoint, or later.
     until: u64,
+    /// Height below which bodies and undo may be missing; 0 or 1 for none.
+    bodies_from: u64,
 }
 
 impl Source<'_> {
     fn judge(&self, full: bool, progress: &mut dyn FnMut(u64, u64)) -> Result<Judged, Failure> {
-        if full { walk::judge(self, progress) } else { quick::judge(self, progress) }
+        match (full, self.bodies_from) {
+            (false, _) => quick::judge(self, progress),
+            (true, 0 | 1) => walk::judge(self, progress),
+            (true, _) => pruned::judge(self, progress),
+        }
     }
 
     /// Nothing may lie beyond the last commit but bodies, which are written ahead of theirs.

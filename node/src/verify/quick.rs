@@ -51,13 +51,14 @@ pub(super) fn judge(source: &Source<'_>, progress: &mut dyn FnMut(u64, u64)) -> 
 /// Every block, as the log tells.
 fn index(source: &Source<'_>) -> Result<Index, StoreError> {
     let mut index = Index::new(genesis_entry(source.genesis));
+    index.set_bodies_from(source.bodies_from);
     for seq in 1..=source.until {
         replay_log(&mut index, seq, source.store.log(seq)?)?;
     }
     Ok(index)
 }
 
-/// Header in full, body against its root; counts the transactions.
+/// Header in full, body, where it is not pruned, against its root; counts the transactions.
 fn check_block(
     source: &Source<'_>,
     (parent, history_root): (&Entry, HistoryRoot),
@@ -68,6 +69,9 @@ fn check_block(
         Parent { header: &parent.header, id: parent.id, total_work: parent.total_work, history_root };
     check_header(source.params, &context, &entry.header)
         .map_err(|rule| Failure::of_rule(block, None, &RuleError::from(rule)))?;
+    if entry.header.height < source.bodies_from {
+        return Ok(0);
+    }
     let body = source.body(entry)?;
     let (got, expected) = (body.root(), entry.header.body_root);
     if got != expected {
@@ -77,7 +81,7 @@ fn check_block(
 }
 
 /// The state that a start would read, which must be the tip's.
-fn stored_state(source: &Source<'_>, index: &Index) -> Result<Trie, Failure> {
+pub(super) fn stored_state(source: &Source<'_>, index: &Index) -> Result<Trie, Failure> {
     let tip = index.get(index.tip());
     let fault = |message: String| Failure::of_block(tip, "stored_state", message);
     let (seq, mut state) = match &source.checkpoint {
@@ -111,11 +115,28 @@ fn read_delta(source: &Source<'_>, seq: u64, named: &Entry) -> Result<Option<Del
 
 /// Takes the last blocks back, each to the state its parent's header says, and looks up the
 /// stored changes of some of the others.
-fn check_undo(source: &Source<'_>, index: &Index, mut state: Trie) -> Result<(), Failure> {
-    let height = index.get(index.tip()).header.height;
-    let undone = height.min(UNDONE);
+fn check_undo(source: &Source<'_>, index: &Index, state: Trie) -> Result<(), Failure> {
+    let (height, kept) = (index.get(index.tip()).header.height, source.bodies_from.max(1));
+    let from = kept.max((height + 1).saturating_sub(UNDONE));
+    take_back(source, index, from, state)?;
+    let (mut read, below) = (None, from - kept);
+    for sample in 0..below.min(SAMPLES) {
+        let height = kept + sample * below / below.min(SAMPLES);
+        changes_of(source, &mut read, active(index, height))?;
+    }
+    Ok(())
+}
+
+/// Takes back all blocks of the active chain from this height on, each to the state that its parent's
+/// header says; gives the last one.
+pub(super) fn take_back(
+    source: &Source<'_>,
+    index: &Index,
+    from: u64,
+    mut state: Trie,
+) -> Result<Trie, Failure> {
     let mut read: Option<(u64, Delta)> = None;
-    for height in (height + 1 - undone..=height).rev() {
+    for height in (from..=index.get(index.tip()).header.height).rev() {
         let entry = active(index, height);
         let changes = changes_of(source, &mut read, entry)?;
         state = disconnect_changes(&state, &changes);
@@ -125,20 +146,15 @@ fn check_undo(source: &Source<'_>, index: &Index, mut state: Trie) -> Result<(),
             return Err(Failure::of_block(entry, "undo", message));
         }
     }
-    let below = height - undone;
-    for sample in 0..below.min(SAMPLES) {
-        let height = 1 + sample * below / below.min(SAMPLES);
-        changes_of(source, &mut read, active(index, height))?;
-    }
-    Ok(())
+    Ok(state)
 }
 
-fn active(index: &Index, height: u64) -> &Entry {
+pub(super) fn active(index: &Index, height: u64) -> &Entry {
     index.get(index.active(height).expect("asked for heights up to the tip's"))
 }
 
 /// The stored changes of a block, the delta read last being kept.
-fn changes_of(
+pub(super) fn changes_of(
     source: &Source<'_>,
     read: &mut Option<(u64, Delta)>,
     entry: &Entry,

@@ -165,50 +165,12 @@ impl<'a> Walk<'a> {
             verdict: Verdict::Unexecuted,
         };
         frontier.push(HistoryNode::leaf(&entry.id, entry.work));
-        let checked = self.check_body(&entry, checked, true)?;
+        let checked = self.source.check_body(&entry, checked, true)?;
         let number = self.index.push(entry);
         self.txs.push(u32::try_from(checked.txs().len()).expect("bounded by the block's bytes"));
         self.frontier = Some((number, frontier));
         redo.checked.insert(number, checked);
         Ok(number)
-    }
-
-    fn check_body(
-        &self,
-        entry: &Entry,
-        header: CheckedHeader,
-        signatures: bool,
-    ) -> Result<CheckedBlock, Failure> {
-        let body = self.source.body(entry)?;
-        let verify = |shaped: Vec<ShapedTx>| {
-            if signatures {
-                verify_parallel(shaped)
-            } else {
-                Ok(shaped.into_iter().map(ShapedTx::known_to_verify).collect())
-            }
-        };
-        let Source { params, network, .. } = self.source;
-        check_block(params, network, header, body, verify).map_err(|rule| self.body_fault(entry, &rule))
-    }
-
-    /// Names the transaction of a fault; where only the body's root is wrong, the first that is
-    /// broken in itself, if one is.
-    fn body_fault(&self, entry: &Entry, rule: &RuleError) -> Failure {
-        let block = (entry.id, entry.header.height);
-        let Ok(body) = self.source.body(entry) else { return Failure::of_rule(block, None, rule) };
-        if !matches!(rule, RuleError::Block(BlockRule::BodyRoot { .. })) {
-            return Failure::of_rule(block, Some(&body), rule);
-        }
-        let network = &self.source.network;
-        let judge = |bytes: &[u8]| shape(network, bytes).and_then(ShapedTx::verify).err();
-        let suspect =
-            body.items.iter().enumerate().skip(1).find_map(|(index, bytes)| Some((index, judge(bytes)?)));
-        let message = match &suspect {
-            Some((_, broken)) => format!("{rule}; {broken}"),
-            None => rule.to_string(),
-        };
-        let suspect = suspect.map(|(index, _)| FaultyTx::of_body(&body, index));
-        Failure::fault(block, suspect, rule.name(), message)
     }
 
     /// A block that stands where the log puts a block that nobody stored is that block, changed.
@@ -243,11 +205,11 @@ impl<'a> Walk<'a> {
             Some(block) => block,
             None => {
                 let Entry { header, id, work, total_work, .. } = entry;
-                self.check_body(&entry, CheckedHeader { header, id, work, total_work }, false)?
+                self.source.check_body(&entry, CheckedHeader { header, id, work, total_work }, false)?
             }
         };
         let connected = connect_block(self.source.params, &self.state, block)
-            .map_err(|rule| self.body_fault(&entry, &rule))?;
+            .map_err(|rule| self.source.body_fault(&entry, &rule))?;
         let (_, changes, state) = connected.into_parts();
         let place = redo.up.len();
         check_changes(&entry, place, &changes, &redo.delta)?;
@@ -328,10 +290,52 @@ impl<'a> Walk<'a> {
             transactions: active.map(|number| u64::from(self.txs[number as usize])).sum(),
             records: self.state.len(),
             side_blocks: u64::from(self.index.next_number()) - 1 - tip.header.height,
+            executed_from: Some(1),
             ..Report::default()
         };
         let reached = Mark::at(self.source.until, tip);
         Judged { report, reached, next: tip.header.height + 1, state: self.state }
+    }
+}
+
+impl Source<'_> {
+    /// A stored block by every rule that needs no state, with its signatures or without.
+    pub(super) fn check_body(
+        &self,
+        entry: &Entry,
+        header: CheckedHeader,
+        signatures: bool,
+    ) -> Result<CheckedBlock, Failure> {
+        let body = self.body(entry)?;
+        let verify = |shaped: Vec<ShapedTx>| {
+            if signatures {
+                verify_parallel(shaped)
+            } else {
+                Ok(shaped.into_iter().map(ShapedTx::known_to_verify).collect())
+            }
+        };
+        let Self { params, network, .. } = self;
+        check_block(params, network, header, body, verify).map_err(|rule| self.body_fault(entry, &rule))
+    }
+
+    /// Names the transaction of a fault; where only the body's root is wrong, the first that is
+    /// broken in itself, if one is.
+    pub(super) fn body_fault(&self, entry: &Entry, rule: &RuleError) -> Failure {
+        let block = (entry.id, entry.header.height);
+        let Ok(body) = self.body(entry) else { return Failure::of_rule(block, None, rule) };
+        if !matches!(rule, RuleError::Block(BlockRule::BodyRoot { .. })) {
+            return Failure::of_rule(block, Some(&body), rule);
+        }
+        let network = &self.network;
+        let judge = |bytes: &[u8]| shape(network, bytes).and_then(ShapedTx::verify).err();
+        let suspect =
+            body.items.iter().enumerate().skip(1).find_map(|(index, bytes)| Some((index, judge(bytes)?)));
+        let message = match &suspect {
+            Some((_, broken)) => format!("{rule}; {broken}"),
+            None => rule.to_string(),
+        };
+        let suspect = suspect.map(|(index, _)| FaultyTx::of_body(&body, index));
+        Failure::fault(block, suspect, rule.name(), message)
     }
 }
 
@@ -353,6 +357,12 @@ fn check_changes(
     if *id != entry.id {
         return fault(format!("the changes of block {id} are stored in its place"));
     }
+    compare_changes(entry, stored, expected)
+}
+
+/// The stored changes of a block are these, to the record.
+pub(super) fn compare_changes(entry: &Entry, stored: &[Change], expected: &[Change]) -> Result<(), Failure> {
+    let fault = |message: String| Err(Failure::of_block(entry, "undo", message));
     if stored.len() != expected.len() {
         return fault(format!("{} changes are stored, execution gives {}", stored.len(), expected.len()));
     }

@@ -73,6 +73,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let anywhere: SocketAddr = "127.0.0.1:0".parse()?;
     let config = NodeConfig {
+        prune: None,
         params,
         data_dir: folder.path().join("own"),
         api: anywhere,

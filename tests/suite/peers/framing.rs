@@ -31,7 +31,7 @@ fn greeting(role: Role, network: NetworkId) -> Hello {
     let nonce = GREETINGS.fetch_add(1, Ordering::Relaxed);
     let (agent, version) = (Text::new("suite"), PROTOCOL_VERSION);
     let (magic, tip) = (hello::MAGIC, Params::dev().genesis().id);
-    Hello { magic, version, role, network, nonce, port: 0, height: 0, tip, agent }
+    Hello { magic, version, role, network, nonce, port: 0, height: 0, tip, bodies_from: 0, agent }
 }
 
 /// A message as it travels.

@@ -313,8 +313,23 @@ impl Book {
                 State::Pending {}
             }
             Standing::Unknown => self.unknown(tx, &intent),
+            // Its nonce is taken, perhaps by itself in a block that the node has pruned: not to be given up.
+            Standing::Missing if self.is_nonce_taken(&intent) => {
+                self.displaced.remove(tx);
+                return None;
+            }
+            Standing::Missing => self.unknown(tx, &intent),
         };
         self.go(&intent, state, now)
+    }
+
+    /// Whether the current reading proves that the nonce of a signed intent is taken.
+    fn is_nonce_taken(&self, intent: &Intent) -> bool {
+        let (Some(plan), Some(signed), Some(snapshot)) = (&intent.plan, &intent.signed, &self.snapshot)
+        else {
+            return false;
+        };
+        snapshot.accounts.get(&plan.sender).is_some_and(|account| account.nonce > signed.nonce)
     }
 
     /// What follows from a node's not knowing a signed intent: its bytes go out again, unless what

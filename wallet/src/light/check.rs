@@ -166,6 +166,7 @@ impl Rules<'_> {
     fn standing(&self, tip: &CheckedTip, outgoing: &Outgoing, status: &Status) -> Result<Standing, LightLie> {
         match status {
             Status::Unknown {} => Ok(Standing::Unknown),
+            Status::Missing { .. } => Ok(Standing::Missing),
             Status::Pending { .. } => Ok(Standing::Pending),
             Status::Confirmed { found } => {
                 let place = check_found(self.params, &tip.header, &outgoing.bytes, found)?;

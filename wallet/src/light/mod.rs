@@ -63,6 +63,8 @@ pub struct Outgoing {
 pub enum Standing {
     /// Neither pending nor in the chain.
     Unknown,
+    /// Neither pending nor in a block that the node has kept: it may be in an earlier one.
+    Missing,
     /// Pending and durable.
     Pending,
     /// In a block.
@@ -74,6 +76,14 @@ pub enum Standing {
         /// The block's time, unix ms.
         time: u64,
     },
+}
+
+impl Standing {
+    /// Whether the node does not have it to show.
+    #[must_use]
+    pub fn is_absent(self) -> bool {
+        matches!(self, Self::Unknown | Self::Missing)
+    }
 }
 
 /// One node's answers about one moment, all at one tip.

@@ -170,6 +170,7 @@ impl<S: Sink> Node<S> {
             port: 0,
             height: 0,
             tip: BlockId::ZERO,
+            bodies_from: 0,
             agent: Text::new(&format!("{AGENT}/{}", version::VERSION)),
         }
     }

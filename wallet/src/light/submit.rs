@@ -84,10 +84,10 @@ impl Outbox {
         wanted: &Wanted,
     ) -> Vec<(TxId, Standing)> {
         let is_overtaken = |one: &Placed| self.said.get(&one.id).is_some_and(|said| said.place > one.place);
-        let stands = |one: &Placed| one.standing != Standing::Unknown || !is_overtaken(one);
+        let stands = |one: &Placed| !one.standing.is_absent() || !is_overtaken(one);
         let standings: Vec<_> =
             placed.iter().filter(|one| stands(one)).map(|one| (one.id, one.standing)).collect();
-        let unknown = standings.iter().filter(|(_, standing)| *standing == Standing::Unknown);
+        let unknown = standings.iter().filter(|(_, standing)| standing.is_absent());
         let unknown: HashSet<TxId> = unknown.map(|(id, _)| *id).collect();
         let wanted: HashSet<TxId> = wanted.outgoing.iter().map(|one| one.id).collect();
         self.said.retain(|id, said| {

@@ -49,16 +49,19 @@ pub struct Hello {
     pub height: u64,
     /// The tip; zeros of a light client.
     pub tip: BlockId,
+    /// Height from which on the speaker has the bodies of its active chain; 0: it has all and keeps them;
+    /// else it prunes, and the height rises with its tip. 0 of a light client.
+    pub bodies_from: u64,
     /// Program and version, for people.
     pub agent: Text<AGENT_BYTES_MAX>,
 }
 
-struct_codec!(Hello { magic, version, role, network, nonce, port, height, tip, agent });
+struct_codec!(Hello { magic, version, role, network, nonce, port, height, tip, bodies_from, agent });
 
 impl Message for Hello {
     const KIND: u8 = 1;
     const BYTES_MAX: usize =
-        8 + 2 + 1 + HASH_BYTES + 8 + 2 + 8 + HASH_BYTES + (COUNT_BYTES + AGENT_BYTES_MAX);
+        8 + 2 + 1 + HASH_BYTES + 8 + 2 + 8 + HASH_BYTES + 8 + (COUNT_BYTES + AGENT_BYTES_MAX);
 }
 
 /// Why the speaker hangs up.

@@ -1,4 +1,4 @@
-//! Where transactions are: unknown, pending, or in a block, which is proven against the tip's
+//! Where transactions are: unknown, pending, missing, or in a block, which is proven against the tip's
 //! header. The proof leaves out the transaction's bytes: who asks has them. Must not know whether
 //! a proof holds.
 
@@ -85,12 +85,19 @@ pub enum Status {
         /// Where.
         found: Box<Found>,
     },
+    /// Neither pending nor in a block of the active chain from this height on; earlier ones are not
+    /// here any more, and it may be in one.
+    Missing {
+        /// The first height that was looked into.
+        from: u64,
+    },
 }
 
 tagged_codec!(Status, "status",
     1 => Unknown {},
     2 => Pending { queued },
     3 => Confirmed { found },
+    4 => Missing { from },
 );
 
 /// One status for each transaction, in their order, all at one tip.

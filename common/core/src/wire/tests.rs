@@ -46,6 +46,7 @@ fn the_caps_are_the_longest_messages() {
         port: 1,
         height: 7,
         tip: BlockId([8; 32]),
+        bodies_from: 3,
         agent: text(),
     };
     let kinds = [

@@ -42,6 +42,7 @@ fn node() -> Hello {
         port: 0,
         height: 77,
         tip: BlockId([8; 32]),
+        bodies_from: 0,
         agent: Text::new("steelyard-node 0.1.0"),
     }
 }

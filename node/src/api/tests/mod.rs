@@ -5,11 +5,13 @@ mod forks;
 mod guards;
 mod health;
 mod peers;
+mod prune;
 mod reads;
 mod submits;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -39,7 +41,7 @@ use crate::disk::{Disk, DiskLimits};
 use crate::mark::Keeper;
 use crate::miner;
 use crate::peers::{Peers, PeersStatus};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Secret key of the dev network's first account. Published.
 const SECRET: &str = "e01fea8a48e2854fdd0255c12b1d704967d9401f11c3f4980006ced8977574dc";
@@ -52,7 +54,8 @@ struct Stage {
     chain: Chain,
     state: ApiState,
     router: Router,
-    folder: TempDir,
+    writer: Option<JoinHandle<Result<(), StoreError>>>,
+    folder: Arc<TempDir>,
 }
 
 /// An answer.
@@ -99,10 +102,20 @@ impl Stage {
     }
 
     fn whole(params: Params, peers: PeersStatus, bound: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::open(Arc::new(tempfile::tempdir().unwrap()), params, (peers, bound), None)
+    }
+
+    /// A node in a folder, which keeps the bodies of so many blocks.
+    fn open(
+        folder: Arc<TempDir>,
+        params: Params,
+        (peers, bound): (PeersStatus, &str),
+        prune: Option<u64>,
+    ) -> Self {
         let store = Store::open(&folder.path().join("chain"), &params.network_id()).unwrap();
-        let loaded = load::load(params, &store).unwrap();
-        let (chain, _) = Chain::start(loaded, Arc::new(store)).unwrap();
+        let mut loaded = load::load(params, &store).unwrap();
+        loaded.prune = prune;
+        let (chain, writer) = Chain::start(loaded, Arc::new(store)).unwrap();
         let bound: SocketAddr = bound.parse().unwrap();
         let peers = Peers::idle(peers);
         let limits = DiskLimits { warn_bytes: 1_000, stop_bytes: 200 };
@@ -116,7 +129,7 @@ impl Stage {
             data_dir: folder.path().into(),
             bound,
         };
-        Self { chain, router: router(state.clone()), state, folder }
+        Self { chain, router: router(state.clone()), state, writer: Some(writer), folder }
     }
 
     async fn ask(&self, request: Request<Body>) -> Answer {
@@ -172,6 +185,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.chain.stop();
+        self.writer.take().unwrap().join().unwrap().unwrap();
     }
 }
 

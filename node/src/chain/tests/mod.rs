@@ -6,6 +6,7 @@ mod damage;
 pub mod forest;
 mod group;
 pub mod maker;
+mod prune;
 mod refused;
 mod reorg;
 mod single;
@@ -50,8 +51,14 @@ impl Node {
     }
 
     fn open(params: &Params, dir: Arc<TempDir>) -> Result<Self, LoadError> {
+        Self::open_pruning(params, dir, None)
+    }
+
+    /// That keeps the bodies of so many blocks.
+    fn open_pruning(params: &Params, dir: Arc<TempDir>, prune: Option<u64>) -> Result<Self, LoadError> {
         let store = open_store(params, dir.path());
-        let loaded = load(params.clone(), &store)?;
+        let mut loaded = load(params.clone(), &store)?;
+        loaded.prune = prune;
         let rebuilt = loaded.rebuilt;
         let (chain, thread) = Chain::start(loaded, Arc::new(store)).unwrap();
         Ok(Self { dir, chain, thread, rebuilt })
@@ -137,7 +144,7 @@ fn run_queued(params: &Params, dir: &Arc<TempDir>, commands: Vec<Command>) -> Se
     let store = Arc::new(open_store(params, dir.path()));
     let loaded = load(params.clone(), &store).unwrap();
     let shared = Arc::new(loaded.shared);
-    let writer = Writer::new(Arc::clone(&shared), Arc::clone(&store), loaded.unsaved_records);
+    let writer = Writer::new(Arc::clone(&shared), Arc::clone(&store), loaded.unsaved_records, None);
     let (sender, queue) = sync_channel(CHAIN_QUEUE_MAX);
     commands.into_iter().for_each(|command| sender.try_send(command).ok().unwrap());
     sender.try_send(Command::Stop).ok().unwrap();

@@ -77,6 +77,10 @@ impl Writer {
     /// The state at the fork by the bodies from genesis on, and from there the changes of the
     /// blocks to be taken back.
     fn executed(&mut self, fork: Number, down: &[Number]) -> Result<Trie, StoreError> {
+        let from = self.shared.read().index.bodies_from();
+        if from > 1 {
+            return Err(damaged(LoadError::PrunedState { from }.to_string()));
+        }
         let below = self.shared.read().index.branch(0, fork);
         let mut state = self.shared.genesis.state.clone();
         for number in &below {
@@ -128,7 +132,7 @@ impl Writer {
         let entry = self.shared.read().index.get(number).clone();
         load_block(&self.shared, &self.store, &entry).map_err(|error| match error {
             LoadError::Store(error) => error,
-            rule @ LoadError::Rule { .. } => damaged(rule.to_string()),
+            error => damaged(error.to_string()),
         })
     }
 

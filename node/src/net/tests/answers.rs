@@ -257,3 +257,45 @@ fn what_is_on_its_way_to_an_address_is_shown_up_to_a_bound() {
     let (some, more) = ask(&[other, payee]);
     assert_eq!((some.len(), more), (PENDING_MAX, 1));
 }
+
+/// A wallet must not take what a node has pruned for what never was.
+#[test]
+fn what_may_be_in_a_pruned_block_is_missing_and_all_else_as_from_any_node() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let mut stage = Stage::open_pruning(folder, Maker::new(params()), Some(20));
+    let [old, recent, pending, never] = [0, 1, 2, 3].map(|from| stage.maker.pay(from, 0, 5, 1));
+    stage.mine(std::slice::from_ref(&old));
+    let before: Statuses = stage.ask(&ids(&[&old, &never]));
+    assert_eq!(stage.height_of(&before, 0, &old), 1);
+    assert_eq!(before.statuses[1], Status::Unknown {});
+    for _ in 0..80 {
+        stage.mine(&[]);
+    }
+    stage.mine(std::slice::from_ref(&recent));
+    stage.send(&pending);
+    // Taken after the pause in which blocks are pruned.
+    stage.runtime.block_on(stage.chain.save_peers(Vec::new())).unwrap();
+    let check = |stage: &Stage| {
+        let from = stage.chain.shared.read().bodies_from();
+        assert!(from > 1);
+        let statuses: Statuses = stage.ask(&ids(&[&old, &recent, &pending, &never]));
+        assert_eq!(statuses.statuses[0], Status::Missing { from });
+        assert_eq!(stage.height_of(&statuses, 1, &recent), 82);
+        assert_eq!(statuses.statuses[2], Status::Pending { queued: 0 });
+        assert_eq!(statuses.statuses[3], Status::Missing { from });
+        assert_eq!(stage.verdicts(&[old.bytes(), recent.bytes()]), ["nonce_used", "confirmed"]);
+        let state: State =
+            stage.ask(&GetState { keys: bounded(vec![StateKey::Account { address: account(5).address }]) });
+        let proof = Proof::from_bytes(&state.proofs[0]).unwrap();
+        let root = Header::from(&state.header).state_root;
+        assert!(proof.verify(&root, &Key::Account(account(5).address)).unwrap().is_some());
+        assert_eq!(stage.checked_tip(u16::MAX).header.height, 82);
+    };
+    check(&stage);
+    let (folder, maker) =
+        (Arc::clone(&stage.folder), std::mem::replace(&mut stage.maker, Maker::new(params())));
+    drop(stage);
+    let stage = Stage::open_pruning(folder, maker, Some(20));
+    indexer::start(&stage.chain).unwrap().join().unwrap();
+    check(&stage);
+}

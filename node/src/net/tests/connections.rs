@@ -31,6 +31,7 @@ fn greeting(role: Role, nonce: u64) -> Hello {
         port: 0,
         height: 0,
         tip: BlockId::ZERO,
+        bodies_from: 0,
         agent: Text::new("test"),
     }
 }

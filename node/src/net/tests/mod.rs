@@ -38,8 +38,14 @@ impl Stage {
     }
 
     fn open(folder: Arc<TempDir>, maker: Maker) -> Self {
+        Self::open_pruning(folder, maker, None)
+    }
+
+    /// That keeps the bodies of so many blocks.
+    fn open_pruning(folder: Arc<TempDir>, maker: Maker, prune: Option<u64>) -> Self {
         let store = Store::open(&folder.path().join("chain"), &params().network_id()).unwrap();
-        let loaded = load::load(params(), &store).unwrap();
+        let mut loaded = load::load(params(), &store).unwrap();
+        loaded.prune = prune;
         let (chain, writer) = Chain::start(loaded, Arc::new(store)).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let desk = Arc::new(Desk::new(chain.clone()));

@@ -86,7 +86,7 @@ impl Bench {
 
     pub fn up(&mut self, peer: PeerId, is_outbound: bool, tip: BlockId) {
         let height = self.maker.height(tip);
-        self.event(Event::PeerUp { peer, is_outbound, height, tip });
+        self.event(Event::PeerUp { peer, is_outbound, height, tip, bodies_from: 0 });
     }
 
     pub fn say(&mut self, peer: PeerId, request: u32, message: PeerMessage) {

@@ -38,6 +38,10 @@ pub struct MemoryChain {
     active: Vec<BlockId>,
     /// Found invalid before the last start.
     pub refused: BTreeMap<BlockId, String>,
+    /// Bodies of so many blocks are kept.
+    depth: Option<u64>,
+    /// Height of the first that is.
+    bodies_from: u64,
 }
 
 impl MemoryChain {
@@ -61,7 +65,25 @@ impl MemoryChain {
             blocks: BTreeMap::from([(genesis.id, stored)]),
             active: vec![genesis.id],
             refused: BTreeMap::new(),
+            depth: None,
+            bodies_from: 0,
         }
+    }
+
+    /// From now on only the bodies of the last `depth` blocks are here.
+    pub fn prune(&mut self, depth: u64) {
+        self.depth = Some(depth);
+        self.pruned();
+    }
+
+    fn pruned(&mut self) {
+        let depth = self.depth.unwrap_or(u64::MAX);
+        self.bodies_from = self.bodies_from.max((self.active.len() as u64).saturating_sub(depth));
+    }
+
+    /// What others are told: without a margin, so that it is soon too much.
+    pub fn told_from(&self) -> u64 {
+        self.bodies_from.max(u64::from(self.depth.is_some()))
     }
 
     pub fn tip_id(&self) -> BlockId {
@@ -118,7 +140,7 @@ impl MemoryChain {
             invalid: None,
         };
         self.blocks.insert(id, stored);
-        if header.total_work <= self.tip().total_work {
+        if header.total_work <= self.tip().total_work || self.is_beyond_pruning(&id) {
             return Ok(Accepted::Side);
         }
         self.execute(id)?;
@@ -164,6 +186,7 @@ impl MemoryChain {
         }
         self.active.truncate(self.blocks[&at].header.height as usize + 1);
         self.active.extend(way.iter().rev());
+        self.pruned();
     }
 }
 
@@ -214,6 +237,15 @@ impl ChainRead for MemoryChain {
     }
 
     fn body(&self, id: &BlockId) -> Option<Vec<u8>> {
-        self.blocks.get(id).filter(|stored| stored.header.height > 0).map(|stored| stored.body.to_bytes())
+        let is_here = |stored: &&Stored| stored.header.height > 0 && stored.header.height >= self.bodies_from;
+        self.blocks.get(id).filter(is_here).map(|stored| stored.body.to_bytes())
+    }
+
+    fn is_beyond_pruning(&self, id: &BlockId) -> bool {
+        let mut at = self.blocks[id].header;
+        while self.active.get(at.height as usize) != Some(&at.id()) {
+            at = self.blocks[&at.prev].header;
+        }
+        self.bodies_from > 0 && at.height + 1 < self.bodies_from
     }
 }

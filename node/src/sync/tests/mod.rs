@@ -4,8 +4,9 @@ mod bench;
 mod direct;
 mod forest;
 mod memory;
+mod prune;
 mod serve;
-mod world;
+pub(crate) mod world;
 
 use steelyard_core::hash::BlockId;
 use steelyard_core::params::Params;

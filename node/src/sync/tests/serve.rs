@@ -43,6 +43,10 @@ impl ChainRead for Wide {
     fn refused(&self, _: &BlockId) -> Option<String> {
         None
     }
+
+    fn is_beyond_pruning(&self, _: &BlockId) -> bool {
+        false
+    }
 }
 
 /// What is sent of 16 bodies of so many bytes, of which the second is not here, when the other end

@@ -163,9 +163,10 @@ impl World {
         let link = self.links.len();
         self.links.push(Link { ends: [a, b], last: [self.now; 2], is_up: true });
         for side in 0..2 {
-            let tip = self.machines[self.links[link].ends[1 - side]].chain.tip();
+            let chain = &self.machines[self.links[link].ends[1 - side]].chain;
+            let (tip, bodies_from) = (chain.tip(), chain.told_from());
             let (peer, height, tip) = (peer_id(link, side), tip.header.height, tip.id);
-            let event = Event::PeerUp { peer, is_outbound: side == 0, height, tip };
+            let event = Event::PeerUp { peer, is_outbound: side == 0, height, tip, bodies_from };
             self.event(self.links[link].ends[side], event);
             self.put(self.now + 50, Item::Nag { link, from: side });
         }

@@ -26,11 +26,14 @@ fn header_texts() -> impl Strategy<Value = HeaderBytes> {
 
 fn hellos() -> impl Strategy<Value = Hello> {
     let who = (prop_oneof![3 => Just(MAGIC), 1 => any::<[u8; 8]>()], any::<u16>(), any::<bool>(), hashes());
-    let rest = (numbers(), any::<u16>(), numbers(), block_ids(), texts());
-    (who, rest).prop_map(|((magic, version, is_node, network), (nonce, port, height, tip, agent))| {
-        let role = if is_node { Role::Node } else { Role::Light };
-        Hello { magic, version, role, network: NetworkId(network), nonce, port, height, tip, agent }
-    })
+    let rest = (numbers(), any::<u16>(), numbers(), block_ids(), numbers(), texts());
+    (who, rest).prop_map(
+        |((magic, version, is_node, network), (nonce, port, height, tip, bodies_from, agent))| {
+            let role = if is_node { Role::Node } else { Role::Light };
+            let network = NetworkId(network);
+            Hello { magic, version, role, network, nonce, port, height, tip, bodies_from, agent }
+        },
+    )
 }
 
 fn state_keys() -> impl Strategy<Value = StateKey> {
@@ -65,6 +68,7 @@ fn statuses() -> impl Strategy<Value = Status> {
         Just(Status::Unknown {}),
         any::<u8>().prop_map(|queued| Status::Pending { queued }),
         found.prop_map(|found| Status::Confirmed { found: Box::new(found) }),
+        numbers().prop_map(|from| Status::Missing { from }),
     ]
 }
 

@@ -279,13 +279,14 @@ fn messages(out: &mut Examples) {
         port: 0,
         height: 0,
         tip,
+        bodies_from: 0,
         agent: Text::new("example/1"),
     };
     out.text(
         "hello.fields",
         format!(
-            "version {} role 2 nonce {} port {} height {}",
-            hello.version, hello.nonce, hello.port, hello.height
+            "version {} role 2 nonce {} port {} height {} bodies_from {}",
+            hello.version, hello.nonce, hello.port, hello.height, hello.bodies_from
         ),
     );
     out.hex("hello.network", network.0);

@@ -289,3 +289,29 @@ async fn keys_come_and_go() {
     let tx = Transaction::from_bytes(&bench.stands(1, &asked).await.signed.as_ref().unwrap().bytes).unwrap();
     assert_eq!(tx.body.memo, List::default());
 }
+
+/// A node that prunes may have had its block: what it does not know any more is not given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_send_that_a_pruned_node_misses_is_never_said_to_be_unpaid() {
+    let asked = Request { expiry_blocks: Some(3), ..request(5) };
+    let bench = Bench::new();
+    bench.read(10, (1_000, 0), &[]).await;
+    let signed = bench.send(1, &asked).await.unwrap();
+    let missing = [(tx(&signed), Standing::Missing)];
+    for height in [20, 40, 80] {
+        bench.read(height, (1_000, 1), &missing).await;
+        assert_eq!(bench.stands(1, &asked).await.state, State::Signed {}, "its nonce is taken");
+    }
+    let bench = bench.again().await;
+    bench.read(100, (1_000, 1), &missing).await;
+    assert_eq!(bench.stands(1, &asked).await.state, State::Signed {});
+    // Another node has kept the block.
+    bench.read(101, (1_000, 1), &[(tx(&signed), confirmed(12))]).await;
+    assert!(matches!(bench.stands(1, &asked).await.state, State::Settled { height: 12, .. }));
+    // What the account's nonce says was in no block ends as it does with any node.
+    let other = bench.send(2, &asked).await.unwrap();
+    bench.read(102, (1_000, 1), &[(tx(&other), Standing::Missing)]).await;
+    assert_eq!(bench.stands(2, &asked).await.state, State::Signed {});
+    bench.read(200, (1_000, 1), &[(tx(&other), Standing::Missing)]).await;
+    assert_eq!(bench.stands(2, &asked).await.state, State::Expired {});
+}

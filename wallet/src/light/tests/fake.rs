@@ -155,6 +155,7 @@ impl Served {
             port: 0,
             height: 0,
             tip: BlockId::ZERO,
+            bodies_from: 0,
             agent: Text::new(AGENT),
         };
         match self.manners.network {

@@ -4,7 +4,8 @@
 //! limits                            every bound
 //! store mempool                     what is on disk; what is pending
 //! chain                             the one thread that changes anything, and what others see
-//! miner indexer verify lookup sync  those that read the view and submit, find in bodies, judge the store,
+//! finder                            the index behind the tip: where in the chain to look for what
+//! miner verify lookup sync          those that read the view and submit, find in bodies, judge the store,
 //!                                   or decide what to ask of which peer
 //! peers                             other nodes: sync and relay with sockets
 //! api net                           HTTP and the framed protocol, from the view
@@ -17,7 +18,7 @@
 pub mod api;
 pub mod chain;
 pub mod cli;
-pub mod indexer;
+pub mod finder;
 pub mod limits;
 pub mod lookup;
 pub mod mempool;

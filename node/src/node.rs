@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{self, ApiState};
 use crate::chain::load::{self, Loaded};
 use crate::chain::{Chain, error::LoadError};
-use crate::indexer;
+use crate::finder::{Finder, FinderLimits, INDEX_FOLDER};
 use crate::miner::{self, MinerConfig};
 use crate::net;
 use crate::peers::{self, Peers, PeersConfig, StartError};
@@ -55,6 +55,8 @@ pub struct NodeConfig {
     pub connect: Vec<SocketAddr>,
     /// Whether nodes are dialled that nobody named, and addresses asked for and told.
     pub discover: bool,
+    /// Whether transactions, histories and assets can be looked up.
+    pub index: bool,
     /// Mines, if told to.
     pub miner: Option<MinerConfig>,
     /// Written once all is listening.
@@ -91,6 +93,8 @@ type Servers = (tokio::task::JoinHandle<std::io::Result<()>>, tokio::task::JoinH
 pub struct Node {
     /// The door to the chain.
     pub chain: Chain,
+    /// The index of the chain.
+    pub finder: Arc<Finder>,
     /// The door to the peers.
     pub peers: Peers,
     /// What it said about itself.
@@ -130,7 +134,15 @@ impl Node {
         let thread = |error: std::io::Error| CliError::other("thread", error.to_string());
         let (chain, writer) = Chain::start(loaded, store).map_err(thread)?;
         let (ticks, ticking) = net::ticks::start(&chain.shared).map_err(thread)?;
-        let mut others = vec![indexer::start(&chain).map_err(thread)?, ticking];
+        let mut others = vec![ticking];
+        let finder = if config.index {
+            let folder = config.data_dir.join(INDEX_FOLDER);
+            let (finder, keeping) = Finder::start(&chain, &folder, FinderLimits::NODE).map_err(thread)?;
+            others.push(keeping);
+            finder
+        } else {
+            Finder::off()
+        };
         let token_file = config.data_dir.join(TOKEN_FILE);
         let token = token::create(&token_file).map_err(|error| cannot("write", &token_file, &error))?;
         let (status, threads) = match &config.miner {
@@ -149,22 +161,25 @@ impl Node {
         });
         let peers =
             PeersConfig { connect: config.connect.clone(), discover: config.discover, port: p2p.port() };
-        let started_peers = peers::start(&chain, &peers, kept, ticks.clone(), shutdown.clone())?;
+        let started_peers = peers::start((&chain, &finder), &peers, kept, ticks.clone(), shutdown.clone())?;
         others.extend(started_peers.threads);
         let state = ApiState {
             chain: chain.clone(),
+            finder: Arc::clone(&finder),
             miner: status,
             peers: started_peers.peers.clone(),
             token: token.into(),
             bound: api,
         };
-        let net = net::serve(p2p_listener, chain.clone(), started_peers.entrance, ticks, shutdown.clone());
+        let served = (chain.clone(), Arc::clone(&finder));
+        let net = net::serve(p2p_listener, served, started_peers.entrance, ticks, shutdown.clone());
         let servers = (tokio::spawn(api::serve(api_listener, state, shutdown.clone())), tokio::spawn(net));
         let ready = describe(&config, &chain, (api, p2p), token_file);
         write_ready(&config, &ready)?;
         let ready_in = started.elapsed();
         Ok(Self {
             chain,
+            finder,
             peers: started_peers.peers,
             ready,
             opened_in,

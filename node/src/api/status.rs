@@ -11,6 +11,7 @@ use super::Api;
 use super::error::ApiError;
 use super::types::{Decimal, Notice, Status};
 use crate::chain::index::Entry;
+use crate::limits::INDEX_LAG_BLOCKS;
 use crate::peers::PeersStatus;
 
 /// Age at which the size of the store's files is looked up again.
@@ -18,12 +19,12 @@ const DISK_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// `GET /status`.
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Json<Status>, ApiError> {
-    let look = api.blocking(|api| Ok(api.chain.store.disk_bytes()));
+    let look = api.blocking(|api| Ok(api.chain.store.disk_bytes() + api.finder.disk_bytes()));
     let disk_bytes = api.disk_bytes.get(|age, _| age < DISK_AGE_MAX, look).await?;
     let shared = &api.chain.shared;
-    let (tip, (txs, bytes), missing) = {
+    let (tip, (txs, bytes), indexed_height) = {
         let view = shared.read();
-        (view.tip().clone(), view.pending_size(), view.txs().next_missing())
+        (view.tip().clone(), view.pending_size(), api.finder.indexed_height(&view))
     };
     let height = tip.header.height;
     let peers = api.peers.status();
@@ -46,7 +47,8 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Json<Status>, 
         mining: api.miner.is_some(),
         hash_rate: api.miner.as_ref().map_or(0, |(miner, threads)| miner.hash_rate(*threads)),
         disk_bytes,
-        warnings: warnings(&api, &peers, &tip, missing),
+        indexed_height,
+        warnings: warnings(&api, &peers, &tip, indexed_height),
     }))
 }
 
@@ -59,7 +61,7 @@ pub(super) fn behind(api: &Api) -> Option<Notice> {
     peers.sync.is_catching_up.then(|| Notice::new("syncing", message()))
 }
 
-fn warnings(api: &Api, peers: &PeersStatus, tip: &Entry, missing: Option<u64>) -> Vec<Notice> {
+fn warnings(api: &Api, peers: &PeersStatus, tip: &Entry, indexed_height: Option<u64>) -> Vec<Notice> {
     let mut warnings = Vec::new();
     if peers.peers.is_empty() && !peers.manual.is_empty() {
         let message = format!("no peer is connected; {} named by hand", peers.manual.len());
@@ -70,8 +72,12 @@ fn warnings(api: &Api, peers: &PeersStatus, tip: &Entry, missing: Option<u64>) -
         let message = format!("this machine's clock is {ahead_ms} ms behind the tip's time; set it right");
         warnings.push(Notice::new("clock_behind", message));
     }
-    if let Some(below) = missing.filter(|height| *height > 0) {
-        let message = format!("transactions of blocks up to height {below} cannot be looked up yet");
+    let behind = tip.header.height.saturating_sub(indexed_height.unwrap_or(0));
+    if let Some(reason) = api.finder.failure() {
+        let message = format!("transactions, histories and assets cannot be looked up: {reason}");
+        warnings.push(Notice::new("index_failed", message));
+    } else if api.finder.is_on() && behind > INDEX_LAG_BLOCKS {
+        let message = format!("the last {behind} blocks are not in the index yet");
         warnings.push(Notice::new("indexing", message));
     }
     if api.chain.shared.ticks().stopping {

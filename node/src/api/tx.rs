@@ -19,7 +19,7 @@ use super::Api;
 use super::error::ApiError;
 use super::request::{Segment, Tag, octets};
 use super::types::{Action, Payment, Tx, TxProof, TxStatus, Units};
-use crate::lookup::{Candidates, Placed, indexed, is_indexed, locate};
+use crate::lookup::{Candidates, Look, Placed, indexed, locate};
 
 /// Where a transaction stands.
 #[derive(Clone, Copy)]
@@ -106,35 +106,42 @@ pub(super) async fn proof(State(api): State<Arc<Api>>, id: Segment) -> Result<Js
     proof.await.map(Json)
 }
 
-/// Looks among what is pending, then in the bodies; waits while their index is being made.
+/// Looks among what is pending, then in the bodies; waits while the index is behind.
 async fn find(api: &Arc<Api>, id: TxId) -> Result<Found, ApiError> {
     loop {
-        let (candidates, is_indexed) = {
-            // Pool and index at one moment: a transaction moves from one to the other.
-            let view = api.chain.shared.read();
-            if let Some(entry) = view.pending(&id) {
-                return Ok(Found::Pending(Arc::clone(&entry.tx), entry.queued));
-            }
-            (Candidates::of(&view, &[id]), is_indexed(&view))
-        };
-        let confirmed = api.blocking(move |api| {
-            let mut confirmed = None;
-            locate(&api.chain, candidates, |_, placed, index, body| {
-                confirmed = Some((placed.clone(), index, body.clone()))
-            })?;
-            Ok(confirmed)
-        });
-        if let Some(confirmed) = confirmed.await? {
-            return Ok(Found::Confirmed(Box::new(confirmed)));
+        if let Some(entry) = api.chain.shared.read().pending(&id) {
+            return Ok(Found::Pending(Arc::clone(&entry.tx), entry.queued));
         }
-        if is_indexed {
+        let (found, is_certain) = api.blocking(move |api| look(api, id)).await?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        if is_certain {
             return Err(ApiError::not_found(
                 "unknown_transaction",
                 format!("no transaction {id}, pending or confirmed"),
             ));
         }
-        indexed(&api.chain.shared).await?;
+        indexed(&api.chain.shared, &api.finder).await?;
     }
+}
+
+/// The transaction, if it is known now; if not, whether that is certain. Blocks.
+fn look(api: &Api, id: TxId) -> Result<(Option<Found>, bool), ApiError> {
+    let look = Look::at(&api.finder, &[id])?;
+    let (candidates, is_certain) = {
+        // Pool and chain at one moment: a transaction moves from one to the other.
+        let view = api.chain.shared.read();
+        if let Some(entry) = view.pending(&id) {
+            return Ok((Some(Found::Pending(Arc::clone(&entry.tx), entry.queued)), true));
+        }
+        (Candidates::of(&view, &look, |_| true), look.is_certain(&view))
+    };
+    let mut confirmed = None;
+    locate(&api.chain, candidates, |_, placed, index, body| {
+        confirmed = Some(Found::Confirmed(Box::new((placed.clone(), index, body.clone()))));
+    })?;
+    Ok((confirmed, is_certain))
 }
 
 /// A transaction in full. `state` is asked for the decimals of assets.
@@ -199,7 +206,7 @@ fn action(params: &Params, state: &Trie, id: TxId, action: &transaction::Action)
     }
 }
 
-fn units(state: &Trie, asset: AssetId, amount: u64) -> Units {
+pub(super) fn units(state: &Trie, asset: AssetId, amount: u64) -> Units {
     if asset == AssetId::COINS {
         let amount = amount::format(amount, COIN_DECIMALS);
         return Units { asset: None, amount, decimals: Some(COIN_DECIMALS) };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use steelyard_core::consensus::block::{CheckedBlock, Verdicts, check_block, check_block_by};
-use steelyard_core::consensus::error::{RuleError, TxRule};
+use steelyard_core::consensus::error::{BlockRule, RuleError, TxRule};
 use steelyard_core::consensus::header::{CheckedHeader, Drift, Parent, check_header, drift};
 use steelyard_core::consensus::transaction::{CheckedTx, ShapedTx, shape};
 use steelyard_core::hash::{BlockId, FullId};
@@ -195,4 +195,18 @@ pub fn load_body(shared: &Shared, store: &Store, entry: &Entry) -> Result<Body, 
     Body::from_bytes(&bytes, max).map_err(|error| {
         damaged(format!("the body of block {} at height {}: {error}", entry.id, entry.header.height)).into()
     })
+}
+
+/// A stored body, which is what its header says.
+///
+/// # Errors
+/// [`LoadError`] when it is not there or another.
+pub fn load_proven_body(shared: &Shared, store: &Store, entry: &Entry) -> Result<Body, LoadError> {
+    let body = load_body(shared, store, entry)?;
+    let (got, expected) = (body.root(), entry.header.body_root);
+    if got != expected {
+        let rule = RuleError::from(BlockRule::BodyRoot { got, expected });
+        return Err(LoadError::Rule { id: entry.id, height: entry.header.height, rule });
+    }
+    Ok(body)
 }

@@ -1,4 +1,4 @@
-//! `dev --fresh`: deletes the chain of a folder, and nothing else in it. Refuses while a process
+//! `dev --fresh`: deletes the chain of a folder with its index, and nothing else in it. Refuses while a process
 //! holds the folder, and what is not a chain of the network asked for.
 
 use std::fs;
@@ -10,6 +10,7 @@ use steelyard_runtime::dirs::sync_dir;
 use steelyard_runtime::exit::CliError;
 use steelyard_runtime::lock::FolderLock;
 
+use crate::finder::{self, INDEX_FOLDER};
 use crate::node::PROGRAM;
 use crate::store::{STORE_FOLDER, Store, StoreOpenError};
 
@@ -44,6 +45,8 @@ pub fn discard_chain(data_dir: &Path, network: &NetworkId) -> Result<bool, CliEr
     if let Err(error @ StoreOpenError::OtherNetwork { .. }) = Store::open(&store, network) {
         return Err(error.into());
     }
+    // Of no use without the chain, and made again from the next one.
+    finder::discard(&data_dir.join(INDEX_FOLDER)).map_err(failed)?;
     fs::rename(&store, &discarded).and_then(|()| sync_dir(data_dir)).map_err(failed)?;
     fs::remove_dir_all(&discarded).map_err(failed)?;
     Ok(true)
@@ -68,6 +71,7 @@ mod tests {
         assert!(!discard_chain(dir.path(), &dev()).unwrap());
         drop(Store::open(&dir.path().join(STORE_FOLDER), &dev()).unwrap());
         fs::write(dir.path().join("notes.txt"), "mine").unwrap();
+        fs::create_dir(dir.path().join(INDEX_FOLDER)).unwrap();
         assert!(discard_chain(dir.path(), &dev()).unwrap());
         let mut names: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -3,6 +3,7 @@
 //! Must not know commands or sockets. Read `walk` for the full way, `quick` for the other.
 
 mod failure;
+mod index;
 mod quick;
 mod walk;
 
@@ -21,8 +22,11 @@ use steelyard_runtime::lock::FolderLock;
 
 pub use self::failure::{Failure, Fault, FaultyTx};
 
+use self::index::Sampled;
+use crate::chain::Chain;
 use crate::chain::index::{Entry, Index};
 use crate::chain::view::Shared;
+use crate::finder::{Finder, INDEX_FOLDER};
 use crate::mempool::Mempool;
 use crate::store::schema::Space;
 use crate::store::{PROGRAM, STORE_FOLDER, Store, StoreError, checkpoint, damaged};
@@ -61,7 +65,11 @@ pub fn run(
     let store = Store::open(&folder, &genesis.id.into())?;
     let (checkpoint, until) = (Checkpoint::read(&store)?, store.last(Space::Log)?);
     let network = genesis.id.into();
-    let source = Source { params: &params, network, genesis: &genesis, store: &store, checkpoint, until };
+    // Without an index, or with one that the next start makes again, there is nothing to judge.
+    let finder = Finder::stored(&data_dir.join(INDEX_FOLDER), &network);
+    let sampled = finder.as_ref().map(|finder| Sampled { finder, shared: None });
+    let (params, genesis, store) = (&params, &genesis, &store);
+    let source = Source { params, network, genesis, store, checkpoint, until, sampled };
     source.check_ends()?;
     let judged = source.judge(full, progress)?;
     let pending = stored_pending(&source, &judged, full)?;
@@ -73,17 +81,19 @@ pub fn run(
 /// # Errors
 /// [`Failure`], the first there is.
 pub fn check(
-    shared: &Shared,
-    store: &Store,
+    chain: &Chain,
+    finder: &Finder,
     full: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, Failure> {
+    let (shared, store): (&Shared, &Store) = (&chain.shared, &chain.store);
     // In this order: a checkpoint that is written meanwhile may be of a later commit than the last
     // one at this moment, and would be taken for damage.
     let checkpoint = Checkpoint::read(store)?;
     let until = shared.read().seq();
     let (params, genesis) = (&shared.params, &shared.genesis);
-    let source = Source { params, network: shared.network, genesis, store, checkpoint, until };
+    let (network, sampled) = (shared.network, Some(Sampled { finder, shared: Some(shared) }));
+    let source = Source { params, network, genesis, store, checkpoint, until, sampled };
     let report = source.judge(full, progress)?.report;
     let pending: Vec<_> = shared.read().pending_all().map(|entry| entry.tx.clone()).collect();
     if let Some(tx) = pending.iter().find(|tx| full_id(tx.bytes()) != tx.full_id()) {
@@ -110,6 +120,8 @@ struct Source<'a> {
     checkpoint: Option<Checkpoint>,
     /// The last commit that is looked at: that of the checkpoint, or later.
     until: u64,
+    /// The index of the chain, where there is one.
+    sampled: Option<Sampled<'a>>,
 }
 
 impl Source<'_> {

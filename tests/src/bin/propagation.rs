@@ -78,6 +78,7 @@ fn main() -> anyhow::Result<()> {
         listen: anywhere,
         connect: Vec::new(),
         discover: false,
+        index: true,
         miner: None,
         ready_file: None,
     };

@@ -3,6 +3,7 @@
 
 mod forks;
 mod guards;
+mod history;
 mod peers;
 mod reads;
 mod submits;
@@ -34,6 +35,7 @@ use super::{ApiState, router};
 use crate::chain::check::UncheckedBlock;
 use crate::chain::error::Accepted;
 use crate::chain::{Chain, load};
+use crate::finder::{Finder, FinderLimits, INDEX_FOLDER};
 use crate::miner;
 use crate::peers::{Peers, PeersStatus};
 use crate::store::Store;
@@ -95,6 +97,14 @@ impl Stage {
         Self::whole(params, PeersStatus::default(), "127.0.0.1:9334")
     }
 
+    /// A node without an index.
+    fn without_index() -> Self {
+        let mut stage = Self::new();
+        stage.state.finder = Finder::off();
+        stage.router = router(stage.state.clone());
+        stage
+    }
+
     fn whole(params: Params, peers: PeersStatus, bound: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("chain"), &params.network_id()).unwrap();
@@ -102,7 +112,9 @@ impl Stage {
         let (chain, _) = Chain::start(loaded, Arc::new(store)).unwrap();
         let bound: SocketAddr = bound.parse().unwrap();
         let peers = Peers::idle(peers);
-        let state = ApiState { chain: chain.clone(), peers, miner: None, token: TOKEN.into(), bound };
+        let index = folder.path().join(INDEX_FOLDER);
+        let (finder, _) = Finder::start(&chain, &index, FinderLimits::NODE).unwrap();
+        let state = ApiState { chain: chain.clone(), finder, peers, miner: None, token: TOKEN.into(), bound };
         Self { chain, router: router(state.clone()), state, _folder: folder }
     }
 

@@ -5,7 +5,8 @@
 //! store mempool                     what is on disk; what is pending
 //! chain                             the one thread that changes anything, and what others see
 //! disk mark                         the room there is; how far the store was, beside it
-//! miner indexer verify lookup sync  those that read the view and submit, find in bodies, judge the store,
+//! finder                            the index behind the tip: where in the chain to look for what
+//! miner verify lookup sync          those that read the view and submit, find in bodies, judge the store,
 //!                                   or decide what to ask of which peer
 //! backup blockfile repair           the store and the chain as files; a store made again from its blocks
 //! peers                             other nodes: sync and relay with sockets
@@ -24,7 +25,7 @@ pub mod chain;
 pub mod cli;
 pub mod disk;
 pub mod doctor;
-pub mod indexer;
+pub mod finder;
 pub mod limits;
 pub mod lookup;
 pub mod mark;

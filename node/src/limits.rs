@@ -85,6 +85,37 @@ pub const PRUNE_LOOKS: u32 = 4_096;
 /// Batches of deletions between two commits. Full: the rest waits for the next pause.
 pub const PRUNE_BATCHES: usize = 8;
 
+/// Entries of the index in memory after which they become a run: 64 Ki of transactions and as many of
+/// addresses, some 40 bytes each. One block more may be there: at most its bytes over those of a payment.
+/// Those of the last run are kept beside them.
+pub const INDEX_MEMORY_ENTRIES: usize = 2 * 64 * 1024;
+/// Blocks in memory after which they become a run: what a start after a kill reads again.
+pub const INDEX_MEMORY_BLOCKS: u64 = 4_096;
+/// Runs of one level that are merged into one of the next.
+pub const INDEX_FAN_OUT: usize = 8;
+/// Runs of the index. Full: no block is indexed before some are merged.
+pub const INDEX_RUNS_MAX: usize = 64;
+/// Bits of a run's filter for each entry. What runs keep in memory for each entry is that, and for each
+/// chunk of 2,047 the first of them: 10/8 + 16/2047 bytes, below 1.3; while a merge goes on, twice.
+pub const INDEX_BLOOM_BITS: u64 = 10;
+/// Chunks of 32 KiB that are written at once: readers of every store wait meanwhile.
+pub const INDEX_BATCH_CHUNKS: usize = 8;
+/// Keys that are deleted at once.
+pub const INDEX_BATCH_KEYS: usize = 32;
+/// Blocks that are read before merges get their turn.
+pub const INDEX_BLOCKS_AT_ONCE: usize = 64;
+/// Entries that are taken into memory at once: readers of the index wait meanwhile.
+pub const INDEX_ENTRIES_AT_ONCE: usize = 4_096;
+/// sled's cache for the index, in serialized bytes.
+pub const INDEX_CACHE_BYTES: u64 = 8 * 1024 * 1024;
+/// Pause after a failure of the index's store, in ms.
+pub const INDEX_RETRY_MS: u64 = 10_000;
+/// Places of one transaction that are looked at, the newest: it was mined again and again on branches
+/// that lost, at the cost of a block each.
+pub const INDEX_PLACES_MAX: usize = 1_024;
+/// Blocks behind the tip beyond which the index is said to be behind.
+pub const INDEX_LAG_BLOCKS: u64 = 10;
+
 /// Nonces tried before a miner looks whether the tip has changed: some 10 ms.
 pub const MINER_BATCH_TRIES: u64 = 100_000;
 /// Longest a miner keeps a template although the tip stands, in ms: new transactions join.
@@ -96,6 +127,9 @@ pub const API_BODY_BYTES_MAX: usize = 2 * BLOCK_BYTES_LIMIT as usize + 64 * 1024
 pub const API_TX_BODY_BYTES_MAX: usize = 2 * TX_BYTES_MAX + 1_024;
 /// Items of one page of a list.
 pub const API_PAGE_MAX: u64 = 100;
+/// Places that are looked at for one page of a history: those that branches left behind are passed over.
+/// Full: the page is shorter than it may be.
+pub const API_PLACES_MAX: usize = 4 * API_PAGE_MAX as usize;
 /// Blocks of one look at all branches. Full: side branches of less work are left out.
 pub const API_FORKS_MAX: usize = 2_000;
 /// Heights below the tip of one look at all branches, where none are named…

@@ -1,7 +1,12 @@
 //! Finding transactions in the bodies of the active chain, for every door of the node: where they
-//! may be, and whether they are there. A body is held against its header before a byte of it is
-//! used. [`submission`] brings transactions in and says of one that comes again how it stands,
+//! may be by the index, and whether they are there. A body is held against its header before a byte
+//! of it is used. [`submission`] brings transactions in and says of one that comes again how it stands,
 //! [`workers`] bounds what blocks. Must not know HTTP, frames, or who asks.
+//!
+//! The index is behind the tip, so it is asked first ([`Look::at`]), and the view is read after it, at one
+//! moment: what the view then says of pending transactions and of active blocks belongs together, and
+//! what is in neither is unknown for certain if the index had come up to that moment's tip
+//! ([`Look::is_certain`]). If not, the asker waits until it has ([`indexed`]) and begins again.
 
 pub mod submission;
 pub mod workers;
@@ -12,18 +17,17 @@ use std::time::Duration;
 use steelyard_core::hash::TxId;
 use steelyard_core::types::body::Body;
 use steelyard_core::types::transaction::Transaction;
-use steelyard_runtime::clock;
 
 use crate::chain::Chain;
 use crate::chain::check::load_right_body;
 use crate::chain::error::{ChainError, LoadError};
 use crate::chain::index::{Entry, Number};
 use crate::chain::view::{Shared, View};
+use crate::finder::{Finder, FinderError, Key, Mark, Position, Query, indexed_height};
+use crate::limits::INDEX_PLACES_MAX;
 
-/// After a start the index of transactions is made from the bodies: how long a request waits for it…
+/// How long a request waits for the index to come up to the tip.
 const INDEX_WAIT: Duration = Duration::from_secs(10);
-/// …and how often it looks.
-const INDEX_LOOK: Duration = Duration::from_millis(20);
 
 /// Why a question about transactions has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +38,12 @@ pub enum LookupError {
     /// A stored body is not what was stored.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// Not every block has been read since the start: what is not found may yet be there.
-    #[error("the index of transactions is being made after the start; it does not say yet")]
+    /// Not every block has been read: what is not found may yet be there.
+    #[error("the index has not read every block yet; what is not found may be in the rest")]
     Indexing,
+    /// There is no index to ask.
+    #[error(transparent)]
+    Index(#[from] FinderError),
     /// Work ended before it was done: a fault of the program.
     #[error("blocking work ended early")]
     Ended,
@@ -71,18 +78,48 @@ impl Placed {
     }
 }
 
+/// Where transactions may be, as the index said.
+#[derive(Debug)]
+pub struct Look {
+    places: Vec<(TxId, Vec<Position>)>,
+    /// How far the index had come.
+    mark: Option<Mark>,
+}
+
+impl Look {
+    /// Asks the index where these transactions may be. Reads the disk.
+    ///
+    /// # Errors
+    /// [`FinderError`].
+    pub fn at(finder: &Finder, ids: &[TxId]) -> Result<Self, FinderError> {
+        let ids: BTreeSet<TxId> = ids.iter().copied().collect();
+        let queries: Vec<_> = ids.iter().map(|id| Query::newest(Key::Tx(*id), INDEX_PLACES_MAX)).collect();
+        let found = finder.find(&queries)?;
+        let mark = found.as_ref().map(|found| found.mark);
+        let places = found.map(|found| found.places).unwrap_or_default();
+        Ok(Self { places: ids.into_iter().zip(places).collect(), mark })
+    }
+
+    /// Whether the index had read every block that is active in this view: what is not found then is
+    /// in none of them.
+    #[must_use]
+    pub fn is_certain(&self, view: &View) -> bool {
+        self.mark.is_some_and(|mark| indexed_height(view, &mark) == view.tip().header.height)
+    }
+}
+
 /// Blocks of the active chain in which transactions may be, by height, with their places: as they
 /// stood at one moment, and readable whatever becomes of the active chain since.
 #[derive(Debug, Default)]
 pub struct Candidates(BTreeMap<u64, (Placed, Vec<(TxId, u32)>)>);
 
 impl Candidates {
-    /// Where these transactions may be.
+    /// Where those of the transactions that are wanted may be.
     #[must_use]
-    pub fn of(view: &View, ids: &[TxId]) -> Self {
+    pub fn of(view: &View, look: &Look, is_wanted: impl Fn(&TxId) -> bool) -> Self {
         let mut blocks: BTreeMap<u64, (Placed, Vec<(TxId, u32)>)> = BTreeMap::new();
-        for id in ids {
-            for position in view.txs().candidates(id) {
+        for (id, positions) in look.places.iter().filter(|(id, _)| is_wanted(id)) {
+            for position in positions {
                 let Some(entry) = view.active(position.height) else { continue };
                 let block = blocks
                     .entry(position.height)
@@ -99,25 +136,39 @@ impl Candidates {
     }
 }
 
-/// Whether every block's transactions can be looked up.
+/// Whether the index has read every block.
 #[must_use]
-pub fn is_indexed(view: &View) -> bool {
-    view.txs().next_missing().is_none_or(|height| height == 0)
+pub fn is_indexed(shared: &Shared, finder: &Finder) -> bool {
+    let view = shared.read();
+    finder.indexed_height(&view) == Some(view.tip().header.height)
 }
 
-/// Waits until every block's transactions can be looked up, 10 seconds at most.
+/// Waits until the index has come up to what is the tip now, 10 seconds at most.
 ///
 /// # Errors
-/// [`LookupError::Indexing`].
-pub async fn indexed(shared: &Shared) -> Result<(), LookupError> {
-    let started = clock::start();
-    while !is_indexed(&shared.read()) {
-        if started.elapsed() > INDEX_WAIT {
-            return Err(LookupError::Indexing);
+/// [`LookupError::Indexing`], [`LookupError::Index`].
+pub async fn indexed(shared: &Shared, finder: &Finder) -> Result<(), LookupError> {
+    let tip = {
+        let view = shared.read();
+        Mark { height: view.tip().header.height, id: view.tip().id }
+    };
+    let is_reached = || {
+        let view = shared.read();
+        let is_left = view.active(tip.height).is_none_or(|entry| entry.id != tip.id);
+        // After a reorganisation the asker looks at another tip.
+        is_left || finder.indexed_height(&view).is_some_and(|height| height >= tip.height)
+    };
+    let mut progress = finder.progress();
+    let reached = async {
+        while !is_reached() {
+            if let Some(reason) = finder.failure() {
+                return Err(FinderError::Failed(reason).into());
+            }
+            progress.changed().await.map_err(|_| LookupError::Ended)?;
         }
-        tokio::time::sleep(INDEX_LOOK).await;
-    }
-    Ok(())
+        Ok(())
+    };
+    tokio::time::timeout(INDEX_WAIT, reached).await.unwrap_or(Err(LookupError::Indexing))
 }
 
 /// A block's body, which is what its header says. Blocks.

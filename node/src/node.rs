@@ -22,7 +22,7 @@ use crate::api::{self, ApiState};
 use crate::chain::load::{self, Loaded};
 use crate::chain::{Chain, error::LoadError};
 use crate::disk::{self, DiskLimits};
-use crate::indexer;
+use crate::finder::{Finder, FinderLimits, INDEX_FOLDER};
 use crate::limits::DISK_STOP_BYTES;
 use crate::mark::Keeper;
 use crate::miner::{self, MinerConfig};
@@ -65,6 +65,8 @@ pub struct NodeConfig {
     pub discover: bool,
     /// Bodies of so many blocks are kept, at least; `None` for all.
     pub prune: Option<u64>,
+    /// Whether transactions, histories and assets can be looked up.
+    pub index: bool,
     /// Mines, if told to.
     pub miner: Option<MinerConfig>,
     /// Free bytes of the disk below which something is done.
@@ -103,6 +105,8 @@ type Servers = (tokio::task::JoinHandle<std::io::Result<()>>, tokio::task::JoinH
 pub struct Node {
     /// The door to the chain.
     pub chain: Chain,
+    /// The index of the chain.
+    pub finder: Arc<Finder>,
     /// The door to the peers.
     pub peers: Peers,
     /// What it said about itself.
@@ -153,7 +157,15 @@ impl Node {
         let mark = Arc::new(Keeper::open(&data_dir, &chain.shared));
         let marking = mark.start().map_err(thread)?;
         let (ticks, ticking) = net::ticks::start(&chain.shared).map_err(thread)?;
-        let mut others = vec![indexer::start(&chain).map_err(thread)?, watching, marking, ticking];
+        let mut others = vec![watching, marking, ticking];
+        let finder = if config.index {
+            let folder = config.data_dir.join(INDEX_FOLDER);
+            let (finder, keeping) = Finder::start(&chain, &folder, FinderLimits::NODE).map_err(thread)?;
+            others.push(keeping);
+            finder
+        } else {
+            Finder::off()
+        };
         let token_file = config.data_dir.join(TOKEN_FILE);
         let token = token::create(&token_file).map_err(|error| cannot("write", &token_file, &error))?;
         let (status, threads) = match &config.miner {
@@ -175,10 +187,11 @@ impl Node {
             port: p2p.port(),
             prunes: config.prune.is_some(),
         };
-        let started_peers = peers::start(&chain, &peers, kept, ticks.clone(), shutdown.clone())?;
+        let started_peers = peers::start((&chain, &finder), &peers, kept, ticks.clone(), shutdown.clone())?;
         others.extend(started_peers.threads);
         opening.opened(ApiState {
             chain: chain.clone(),
+            finder: Arc::clone(&finder),
             miner: status,
             peers: started_peers.peers.clone(),
             disk,
@@ -187,13 +200,15 @@ impl Node {
             data_dir: config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone()).into(),
             bound: api,
         });
-        let net = net::serve(p2p_listener, chain.clone(), started_peers.entrance, ticks, shutdown.clone());
+        let asked = (chain.clone(), Arc::clone(&finder));
+        let net = net::serve(p2p_listener, asked, started_peers.entrance, ticks, shutdown.clone());
         let servers = (served, tokio::spawn(net));
         let ready = describe(&config, &chain, (api, p2p), token_file);
         write_ready(&config, &ready)?;
         let ready_in = started.elapsed();
         Ok(Self {
             chain,
+            finder,
             peers: started_peers.peers,
             ready,
             opened_in,

@@ -10,7 +10,8 @@ use steelyard_core::params::Params;
 use steelyard_core::types::transaction::{Payment, Transaction};
 use steelyard_tests::accounts::{Account, Terms};
 use steelyard_tests::network::{
-    Network, peers, stop, submit, text, tip, wait_for_block, wait_for_height, wait_for_one_tip, wait_for_peers,
+    Network, peers, stop, submit, text, tip, wait_for_block, wait_for_height, wait_for_one_tip,
+    wait_for_peers,
 };
 use steelyard_tests::process::{Launch, Node};
 use steelyard_tests::wallet::Wallet;

@@ -144,8 +144,8 @@ fn a_running_node_is_verified_while_blocks_come() {
             while round < 6 || !feeder.is_finished() {
                 round += 1;
                 let report = steelyard_node::verify::check(
-                    &writer.shared,
-                    &writer.store,
+                    writer,
+                    &steelyard_node::finder::Finder::off(),
                     round % 2 == 0,
                     &mut |_, _| (),
                 );
@@ -159,8 +159,13 @@ fn a_running_node_is_verified_while_blocks_come() {
             steelyard_core::consensus::transaction::shape(&chain.network(), &tx).unwrap().verify().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(writer.submit_tx(tx)).unwrap();
-        let report =
-            steelyard_node::verify::check(&writer.shared, &writer.store, true, &mut |_, _| ()).unwrap();
+        let report = steelyard_node::verify::check(
+            &writer,
+            &steelyard_node::finder::Finder::off(),
+            true,
+            &mut |_, _| (),
+        )
+        .unwrap();
         assert_eq!((report.blocks, report.transactions, report.pending), (12, 24, 1));
     });
 }

@@ -1,5 +1,5 @@
 //! One address: what the state holds there, what is pending, and the proofs of it. Must not know
-//! history.
+//! history: that is [`super::history`]'s.
 
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ pub(super) async fn holdings(
     .await
 }
 
-fn parse(params: &Params, segment: &Segment) -> Result<Address, ApiError> {
+pub(super) fn parse(params: &Params, segment: &Segment) -> Result<Address, ApiError> {
     text::parse(&params.prefix, &segment.0).map_err(|error| {
         let refused = ApiError::bad_request("invalid_address", error.to_string());
         refused.hint(format!("addresses of network {} begin with {}1", params.name, params.prefix))

@@ -9,6 +9,7 @@ use steelyard_core::consensus::error::TxRule;
 
 use super::types::{ErrorBody, ErrorDetail};
 use crate::chain::error::{ChainError, LoadError, TxError};
+use crate::finder::FinderError;
 use crate::lookup::LookupError;
 use crate::mempool::PoolError;
 use crate::peers::PeersError;
@@ -196,12 +197,24 @@ impl From<LoadError> for ApiError {
     }
 }
 
+impl From<FinderError> for ApiError {
+    fn from(error: FinderError) -> Self {
+        let message = error.to_string();
+        match &error {
+            FinderError::Off => Self::new(StatusCode::NOT_IMPLEMENTED, error.name(), message)
+                .hint("ask another node, or start this one with --index on"),
+            FinderError::Failed(_) => Self::unavailable(error.name(), message),
+        }
+    }
+}
+
 impl From<LookupError> for ApiError {
     fn from(error: LookupError) -> Self {
         match error {
             LookupError::Chain(error) => error.into(),
             LookupError::Load(error) => error.into(),
             LookupError::Indexing => Self::unavailable("indexing", error.to_string()),
+            LookupError::Index(error) => error.into(),
             LookupError::Ended => Self::internal("blocking work ended early"),
         }
     }

@@ -28,6 +28,7 @@ const INDEX: &str = r#"steelyard-node
 /api/v1/block/{id}  /block/{id}/raw  /block/{id}/txs  /block-height/{height}
 /api/v1/tx/{id}  /tx/{id}/raw  /tx/{id}/proof
 /api/v1/address/{address}  /address/{address}/proof?asset=ID  /address/{address}/holdings?after=ID&limit=N
+/api/v1/address/{address}/txs?before=PLACE&limit=N  /assets?after=PLACE&limit=N  /asset/{id}
 /api/v1/mempool  /mempool/txs?before=ARRIVAL&limit=N
 /api/v1/peers  /chain-tips  /forks?depth=N
 POST /api/v1/tx  /txs

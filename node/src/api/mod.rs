@@ -4,6 +4,7 @@
 //! across an await or beside the store. Must not know the command line.
 
 mod address;
+mod assets;
 mod blocks;
 mod bodies;
 mod cached;
@@ -11,6 +12,7 @@ pub mod error;
 mod forks;
 mod guard;
 mod health;
+mod history;
 mod listener;
 mod mempool;
 mod metrics;
@@ -47,6 +49,7 @@ use self::listener::ApiListener;
 use self::request::{operate, read, remove, submit};
 use crate::chain::Chain;
 use crate::disk::Disk;
+use crate::finder::Finder;
 use crate::limits::{
     API_BATCHES_MAX, API_CONNECTIONS_MAX, API_REQUEST_MS, API_REQUESTS_MAX, API_WORKERS_MAX,
 };
@@ -74,6 +77,8 @@ const _: () = assert!(STOP_GRACE.as_millis() + CLOSE_GRACE.as_millis() < 500);
 pub struct ApiState {
     /// The chain.
     pub chain: Chain,
+    /// Its index.
+    pub finder: Arc<Finder>,
     /// The peers.
     pub peers: Peers,
     /// The miner's figures and its threads, where it mines.
@@ -93,6 +98,7 @@ pub struct ApiState {
 /// The state with what the routes share.
 struct Api {
     chain: Chain,
+    finder: Arc<Finder>,
     peers: Peers,
     miner: Option<(Arc<MinerStatus>, usize)>,
     disk: Arc<Disk>,
@@ -118,6 +124,7 @@ impl Api {
     fn new(state: ApiState) -> Self {
         Self {
             chain: state.chain,
+            finder: state.finder,
             peers: state.peers,
             miner: state.miner,
             disk: state.disk,
@@ -175,6 +182,9 @@ fn routes() -> Router<Arc<Api>> {
         .route("/address/{address}", read(&[], address::info))
         .route("/address/{address}/proof", read(&["asset"], address::proof))
         .route("/address/{address}/holdings", read(&["after", "limit"], address::holdings))
+        .route("/address/{address}/txs", read(&["before", "limit"], history::list))
+        .route("/assets", read(&["after", "limit"], assets::list))
+        .route("/asset/{id}", read(&[], assets::one))
         .route("/mempool", read(&[], mempool::summary))
         .route("/mempool/txs", read(&["before", "limit"], mempool::list))
         .route("/chain-tips", read(&[], forks::tips))

@@ -40,7 +40,7 @@ pub(super) async fn verify(
     let place = Arc::clone(&api.verifications).try_acquire_owned().map_err(|_| ApiError::busy())?;
     let judging = tokio::task::spawn_blocking(move || {
         let _place = place;
-        let report = verify::check(&api.chain.shared, &api.chain.store, is_full, &mut |_, _| ())?;
+        let report = verify::check(&api.chain, &api.finder, is_full, &mut |_, _| ())?;
         Ok(Report { rolled_back: api.mark.loss(), ..report })
     });
     let judged = judging.await.map_err(|_| ApiError::internal("a verification ended early"))?;

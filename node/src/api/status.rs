@@ -12,6 +12,7 @@ use super::error::ApiError;
 use super::types::{Decimal, Notice, Status};
 use crate::chain::index::Entry;
 use crate::disk::Room;
+use crate::limits::INDEX_LAG_BLOCKS;
 use crate::peers::PeersStatus;
 
 /// Age at which the size of the store's files is looked up again.
@@ -21,10 +22,10 @@ const DISK_AGE_MAX: Duration = Duration::from_secs(1);
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Json<Status>, ApiError> {
     let disk_bytes = disk_bytes(&api).await?;
     let shared = &api.chain.shared;
-    let (tip, (txs, bytes), missing, from) = {
+    let (tip, (txs, bytes), indexed_height, from) = {
         let view = shared.read();
-        let missing = view.txs().next_missing();
-        (view.tip().clone(), view.pending_size(), missing, view.bodies_from())
+        let indexed_height = api.finder.indexed_height(&view);
+        (view.tip().clone(), view.pending_size(), indexed_height, view.bodies_from())
     };
     let height = tip.header.height;
     let peers = api.peers.status();
@@ -48,7 +49,8 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Json<Status>, 
         hash_rate: api.miner.as_ref().map_or(0, |(miner, threads)| miner.hash_rate(*threads)),
         disk_bytes,
         pruned_below: Some(from).filter(|from| *from > 0),
-        warnings: warnings(&api, &peers, &tip, missing),
+        indexed_height,
+        warnings: warnings(&api, &peers, &tip, indexed_height),
     }))
 }
 
@@ -91,7 +93,7 @@ pub(super) fn stuck(api: &Api) -> Option<Notice> {
     Some(Notice::new("no_full_peer", message))
 }
 
-fn warnings(api: &Api, peers: &PeersStatus, tip: &Entry, missing: Option<u64>) -> Vec<Notice> {
+fn warnings(api: &Api, peers: &PeersStatus, tip: &Entry, indexed_height: Option<u64>) -> Vec<Notice> {
     let mut warnings = Vec::new();
     if peers.peers.is_empty() && !peers.manual.is_empty() {
         let message = format!("no peer is connected; {} named by hand", peers.manual.len());
@@ -103,8 +105,12 @@ fn warnings(api: &Api, peers: &PeersStatus, tip: &Entry, missing: Option<u64>) -
         let message = format!("this machine's clock is {ahead_ms} ms behind the tip's time; set it right");
         warnings.push(Notice::new("clock_behind", message));
     }
-    if let Some(below) = missing.filter(|height| *height > 0) {
-        let message = format!("transactions of blocks up to height {below} cannot be looked up yet");
+    let behind = tip.header.height.saturating_sub(indexed_height.unwrap_or(0));
+    if let Some(reason) = api.finder.failure() {
+        let message = format!("transactions, histories and assets cannot be looked up: {reason}");
+        warnings.push(Notice::new("index_failed", message));
+    } else if api.finder.is_on() && behind > INDEX_LAG_BLOCKS {
+        let message = format!("the last {behind} blocks are not in the index yet");
         warnings.push(Notice::new("indexing", message));
     }
     warnings.extend(api.disk.warning().map(|(code, text)| Notice::new(code, text)));

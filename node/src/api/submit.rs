@@ -47,7 +47,7 @@ pub(super) async fn one(State(api): State<Arc<Api>>, request: Request) -> Result
     let shared = Arc::clone(&api.chain.shared);
     let checked = tokio::task::spawn_blocking(move || check(&shared, &tx)).await;
     let tx = checked.map_err(|_| LookupError::Ended)??;
-    let taken = submit::<ApiError>(&api.chain, &api.workers, vec![Ok(tx)]).await?.pop();
+    let taken = submit::<ApiError>((&api.chain, &api.finder), &api.workers, vec![Ok(tx)]).await?.pop();
     Ok(Json(submitted(taken.ok_or(LookupError::Ended)??)))
 }
 
@@ -68,7 +68,9 @@ pub(super) async fn many(
         Ok(taken) => TxVerdict::Submitted(submitted(taken)),
         Err(refused) => TxVerdict::Refused(refused.into_body()),
     };
-    Ok(Json(submit(&api.chain, &api.workers, checked).await?.into_iter().map(verdict).collect()))
+    Ok(Json(
+        submit((&api.chain, &api.finder), &api.workers, checked).await?.into_iter().map(verdict).collect(),
+    ))
 }
 
 fn submitted(taken: Taken) -> Submitted {

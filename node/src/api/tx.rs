@@ -19,7 +19,7 @@ use super::Api;
 use super::error::ApiError;
 use super::request::{Segment, Tag, octets};
 use super::types::{Action, Payment, Tx, TxProof, TxStatus, Units};
-use crate::lookup::{Candidates, Placed, indexed, is_indexed, locate};
+use crate::lookup::{Candidates, Look, Placed, indexed, locate};
 
 /// Where a transaction stands.
 #[derive(Clone, Copy)]
@@ -106,42 +106,65 @@ pub(super) async fn proof(State(api): State<Arc<Api>>, id: Segment) -> Result<Js
     proof.await.map(Json)
 }
 
-/// Looks among what is pending, then in the bodies; waits while their index is being made.
+/// Looks among what is pending, then in the bodies; waits while the index is behind.
 async fn find(api: &Arc<Api>, id: TxId) -> Result<Found, ApiError> {
     loop {
-        let (candidates, is_indexed, from) = {
-            // Pool and index at one moment: a transaction moves from one to the other.
-            let view = api.chain.shared.read();
-            if let Some(entry) = view.pending(&id) {
-                return Ok(Found::Pending(Arc::clone(&entry.tx), entry.queued));
+        if let Some(entry) = api.chain.shared.read().pending(&id) {
+            return Ok(Found::Pending(Arc::clone(&entry.tx), entry.queued));
+        }
+        match api.blocking(move |api| look(api, id)).await? {
+            Looked::Found(found) => return Ok(found),
+            Looked::Pruned { from } => {
+                let message =
+                    format!("transaction {id} is in a block below height {from}, whose body is pruned");
+                return Err(ApiError::pruned(message));
             }
-            (Candidates::of(&view, &[id]), is_indexed(&view), view.bodies_from())
-        };
-        let confirmed = api.blocking(move |api| {
-            let mut confirmed = None;
-            let pruned = locate(&api.chain, candidates, |_, placed, index, body| {
-                confirmed = Some((placed.clone(), index, body.clone()))
-            })?;
-            Ok((confirmed, !pruned.is_empty()))
-        });
-        let (confirmed, is_pruned) = confirmed.await?;
-        if let Some(confirmed) = confirmed {
-            return Ok(Found::Confirmed(Box::new(confirmed)));
+            Looked::Nowhere { from } => {
+                let where_to = match from {
+                    0 | 1 => String::new(),
+                    from => format!(" from height {from} on; earlier blocks are pruned and not looked into"),
+                };
+                let message = format!("no transaction {id}, pending or confirmed{where_to}");
+                return Err(ApiError::not_found("unknown_transaction", message));
+            }
+            Looked::NotYet => {}
         }
-        if is_pruned {
-            let message = format!("transaction {id} is in a block below height {from}, whose body is pruned");
-            return Err(ApiError::pruned(message));
-        }
-        if is_indexed {
-            let where_to = match from {
-                0 | 1 => String::new(),
-                from => format!(" from height {from} on; earlier blocks are pruned and not looked into"),
-            };
-            let message = format!("no transaction {id}, pending or confirmed{where_to}");
-            return Err(ApiError::not_found("unknown_transaction", message));
-        }
-        indexed(&api.chain.shared).await?;
+        indexed(&api.chain.shared, &api.finder).await?;
     }
+}
+
+/// What one look gives.
+enum Looked {
+    Found(Found),
+    /// It may be in a block below this height, whose body is gone.
+    Pruned { from: u64 },
+    /// In no block from this height on.
+    Nowhere { from: u64 },
+    /// In none that the index has read; it is behind.
+    NotYet,
+}
+
+/// Looks among what is pending, then where the index says. Blocks.
+fn look(api: &Api, id: TxId) -> Result<Looked, ApiError> {
+    let look = Look::at(&api.finder, &[id])?;
+    let (candidates, is_certain, from) = {
+        // Pool and chain at one moment: a transaction moves from one to the other.
+        let view = api.chain.shared.read();
+        if let Some(entry) = view.pending(&id) {
+            return Ok(Looked::Found(Found::Pending(Arc::clone(&entry.tx), entry.queued)));
+        }
+        (Candidates::of(&view, &look, |_| true), look.is_certain(&view), view.bodies_from())
+    };
+    let mut confirmed = None;
+    let pruned = locate(&api.chain, candidates, |_, placed, index, body| {
+        confirmed = Some(Found::Confirmed(Box::new((placed.clone(), index, body.clone()))));
+    })?;
+    Ok(match confirmed {
+        Some(found) => Looked::Found(found),
+        None if !pruned.is_empty() => Looked::Pruned { from },
+        None if is_certain => Looked::Nowhere { from },
+        None => Looked::NotYet,
+    })
 }
 
 /// A transaction in full. `state` is asked for the decimals of assets.
@@ -206,7 +229,7 @@ fn action(params: &Params, state: &Trie, id: TxId, action: &transaction::Action)
     }
 }
 
-fn units(state: &Trie, asset: AssetId, amount: u64) -> Units {
+pub(super) fn units(state: &Trie, asset: AssetId, amount: u64) -> Units {
     if asset == AssetId::COINS {
         let amount = amount::format(amount, COIN_DECIMALS);
         return Units { asset: None, amount, decimals: Some(COIN_DECIMALS) };

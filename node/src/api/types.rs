@@ -5,6 +5,7 @@
 
 mod copies;
 mod forks;
+mod history;
 mod peers;
 mod tx;
 
@@ -17,6 +18,7 @@ use steelyard_core::hash::{BlockId, BodyRoot, HistoryRoot, NetworkId, StateRoot,
 
 pub use copies::*;
 pub use forks::*;
+pub use history::*;
 pub use peers::*;
 pub use tx::*;
 
@@ -89,10 +91,13 @@ pub struct Status {
     pub mining: bool,
     /// Tries a second while it searches; 0 where it does not mine.
     pub hash_rate: u64,
-    /// Bytes of the store's files, at most a second old.
+    /// Bytes of the stores' files, at most a second old.
     pub disk_bytes: u64,
     /// Height below which bodies are pruned; null where all are kept.
     pub pruned_below: Option<u64>,
+    /// Height up to which transactions, histories and assets can be looked up; null without an index, or
+    /// while it is being opened.
+    pub indexed_height: Option<u64>,
     /// What an operator should know.
     pub warnings: Vec<Notice>,
 }

@@ -187,7 +187,7 @@ pub fn load_block(shared: &Shared, store: &Store, entry: &Entry) -> Result<Check
 /// A stored body, which is what its header says.
 ///
 /// # Errors
-/// [`LoadError`] when it is not there or another.
+/// [`LoadError`] when it is not there, another, or pruned.
 pub fn load_right_body(shared: &Shared, store: &Store, entry: &Entry) -> Result<Body, LoadError> {
     let body = load_body(shared, store, entry)?;
     let (got, expected) = (body.root(), entry.header.body_root);

@@ -1,6 +1,6 @@
 //! What the commands of one group have changed and no commit holds yet. Must not know the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use steelyard_core::consensus::block::CheckedBlock;
 use steelyard_core::consensus::transition::Change;
@@ -43,8 +43,8 @@ pub struct Group {
     pub blocks: HashMap<Number, CheckedBlock>,
     /// Changes of blocks connected or taken back in this group.
     pub changes: HashMap<Number, Vec<Change>>,
-    /// Transactions of blocks connected in this group.
-    pub tx_ids: HashMap<Number, Vec<TxId>>,
+    /// Blocks connected in this group.
+    pub connected: HashSet<Number>,
     /// Stored blocks found invalid, and the rule's name.
     pub invalid: Vec<(Number, String)>,
     /// Blocks that are not stored found invalid, and the rule's name.

@@ -217,7 +217,7 @@ impl Index {
     /// The history up to and including a block, on whichever branch it is.
     #[must_use]
     pub fn frontier(&self, number: Number) -> HistoryFrontier {
-        let fork = self.fork_with_active(number);
+        let fork = self.active_ancestor(number);
         let mut frontier = self
             .history
             .frontier(self.get(fork).header.height + 1)
@@ -234,7 +234,9 @@ impl Index {
         &self.history
     }
 
-    fn fork_with_active(&self, mut number: Number) -> Number {
+    /// The last block of the active chain that a block descends from, or is.
+    #[must_use]
+    pub fn active_ancestor(&self, mut number: Number) -> Number {
         while !self.is_active(number) {
             number = self.get(number).parent;
         }

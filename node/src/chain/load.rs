@@ -16,7 +16,6 @@ use steelyard_core::work::{from_bits, work_of};
 use super::check::load_block;
 use super::error::LoadError;
 use super::index::{Entry, Index, Number, Verdict};
-use super::txindex::TxIndex;
 use super::view::{Shared, View};
 use crate::mempool::Mempool;
 use crate::store::log::{LogRecord, StoredTip};
@@ -59,7 +58,6 @@ pub fn load_from(params: Params, genesis: Genesis, store: &Store) -> Result<Load
         }
         Err(error) => return Err(error.into()),
     };
-    let tip = index.get(index.tip()).header.height;
     let visible = index.next_number();
     let is_beyond_pruning = index.has_beyond_pruning(index.get(index.tip()).total_work);
     let view = View {
@@ -68,7 +66,6 @@ pub fn load_from(params: Params, genesis: Genesis, store: &Store) -> Result<Load
         seq,
         state: state.clone().unwrap_or_default(),
         pool: Mempool::default(),
-        txs: TxIndex::new(tip),
         pool_shown: (0, 0),
         reorgs: 0,
         connected: 0,

@@ -10,7 +10,6 @@ pub mod index;
 pub mod load;
 #[cfg(test)]
 pub(crate) mod tests;
-pub mod txindex;
 pub mod view;
 mod writer;
 

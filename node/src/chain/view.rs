@@ -13,7 +13,6 @@ use steelyard_core::state::Trie;
 
 use super::gate::Gate;
 use super::index::{Entry, Index, Number};
-use super::txindex::TxIndex;
 use crate::mempool::{self, Mempool};
 
 /// Everything as of one commit: what a copy of the store is made of, beside what never changes.
@@ -54,8 +53,6 @@ pub struct View {
     pub(super) state: Trie,
     /// Pending transactions; those of later commits are not to be shown.
     pub(super) pool: Mempool,
-    /// Where confirmed transactions are.
-    pub(super) txs: TxIndex,
     /// Pending transactions that are committed: count and bytes.
     pub(super) pool_shown: (usize, usize),
     /// Reorganisations since the start.
@@ -201,12 +198,6 @@ impl View {
         self.pool.holds(id, full_id)
     }
 
-    /// Where confirmed transactions are.
-    #[must_use]
-    pub fn txs(&self) -> &TxIndex {
-        &self.txs
-    }
-
     /// Reorganisations since the start.
     #[must_use]
     pub fn reorgs(&self) -> u64 {
@@ -281,17 +272,6 @@ impl Shared {
 
     pub(super) fn write(&self) -> RwLockWriteGuard<'_, View> {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes the transactions of block `id`, if it is still the active one at `height`, which is
-    /// then no longer missing from the index. A block that a reorganisation put there since has
-    /// been indexed with it.
-    pub fn index_block(&self, height: u64, id: BlockId, txs: impl IntoIterator<Item = TxId>) {
-        let view = &mut *self.write();
-        if view.active(height).is_some_and(|entry| entry.id == id) {
-            view.txs.insert(height, txs);
-        }
-        view.txs.settle(height);
     }
 
     /// Whether the node is known to be far behind others: what it mined now would be in vain.

@@ -273,7 +273,7 @@ impl Writer {
         let connected = connect_block(&self.shared.params, &self.state, block)
             .map_err(|rule| Obstacle::Rule(number, rule))?;
         let (block, changes, state) = connected.into_parts();
-        self.group.tx_ids.insert(number, block.txs().iter().map(CheckedTx::id).collect());
+        self.group.connected.insert(number);
         self.group.changes.insert(number, changes);
         // One that came with this group may be left and met again before it is in the store.
         if number >= self.shared.read().visible {
@@ -320,9 +320,9 @@ impl Writer {
             self.unsaved_records += records;
         }
         let admitted = !commit.pending.is_empty();
-        let mut group = take(&mut self.group);
+        let group = take(&mut self.group);
         if something {
-            self.publish(&mut group, fork, &up, &changed);
+            self.publish(fork, &up, &changed);
         }
         self.shared.tick(|ticks| {
             ticks.tips += u64::from(!up.is_empty());
@@ -373,7 +373,7 @@ impl Writer {
     }
 
     /// Shows the commit to everybody.
-    fn publish(&self, group: &mut Group, fork: Number, up: &[Number], changed: &[Key]) {
+    fn publish(&self, fork: Number, up: &[Number], changed: &[Key]) {
         let view: &mut View = &mut self.shared.write();
         view.reorgs += u64::from(view.index.tip() != fork);
         view.connected += up.len() as u64;
@@ -381,10 +381,7 @@ impl Writer {
         view.seq = self.seq;
         view.index.activate(fork, up);
         for number in up {
-            let entry = view.index.get_mut(*number);
-            entry.verdict = Verdict::Connected { seq: self.seq };
-            let height = entry.header.height;
-            view.txs.insert(height, group.tx_ids.remove(number).unwrap_or_default());
+            view.index.get_mut(*number).verdict = Verdict::Connected { seq: self.seq };
         }
         view.state = self.state.clone();
         let next = view.tip().header.height + 1;

@@ -180,6 +180,9 @@ pub struct NodeArgs {
     /// balances stay whole [default: off]
     #[arg(long, value_name = "BLOCKS|off")]
     prune: Option<String>,
+    /// Keep an index, to look up transactions, histories and assets; off answers wallets in part only [default: on]
+    #[arg(long, value_name = "on|off", value_parser = ["on", "off"])]
+    index: Option<String>,
 }
 
 /// `dev`
@@ -333,6 +336,7 @@ impl NodeArgs {
             ("api", &self.api.api),
             ("listen", &self.listen),
             ("discover", &self.discover),
+            ("index", &self.index),
             ("mine", &self.mine),
             ("mine_threads", &self.mine_threads),
             ("ready_file", &self.ready_file),
@@ -461,7 +465,13 @@ mod tests {
         let expected = ["discover=off", "connect=127.0.0.1:1", "connect=[::1]:2", "network=dev"];
         assert_eq!(flags(line), expected);
         assert_eq!(flags("steelyard-node run --connect=127.0.0.1:1"), ["connect=127.0.0.1:1"]);
-        let refused = ["run --connect localhost:1", "run --connect 127.0.0.1", "dev --discover maybe"];
+        assert_eq!(flags("steelyard-node run --index off"), ["index=off"]);
+        let refused = [
+            "run --connect localhost:1",
+            "run --connect 127.0.0.1",
+            "dev --discover maybe",
+            "dev --index maybe",
+        ];
         for line in refused {
             let error = parsed(&format!("steelyard-node {line}")).unwrap_err();
             assert!(

@@ -37,13 +37,14 @@ const MINE_OFF: &str = "off";
 const PRUNE_OFF: &str = "off";
 
 /// Every setting, and the section of the program that shares the files.
-const KEYS: [Key; 16] = [
+const KEYS: [Key; 17] = [
     Key::new(SECTION, "network", Some("dev")),
     Key::new(SECTION, "data_dir", None),
     Key::new(SECTION, "api", None),
     Key::new(SECTION, "listen", None),
     Key::new(SECTION, "connect", None),
     Key::new(SECTION, "discover", Some("on")),
+    Key::new(SECTION, "index", Some("on")),
     Key::new(SECTION, "mine", None),
     Key::new(SECTION, "mine_threads", Some("1")),
     Key::new(SECTION, "mine_on_tx", Some("false")),
@@ -105,7 +106,8 @@ impl Resolved {
             api: self.settings.parse(SECTION, "api")?.unwrap_or_else(|| self.api_default()),
             listen: self.settings.parse(SECTION, "listen")?.unwrap_or_else(|| self.listen_default()),
             connect: self.connect()?,
-            discover: self.discover()?,
+            discover: self.is_on("discover")?,
+            index: self.is_on("index")?,
             prune: self.prune()?,
             miner: self.miner(mine_default)?,
             disk: self.disk()?,
@@ -194,11 +196,11 @@ impl Resolved {
         Ok(peers)
     }
 
-    fn discover(&self) -> Result<bool, SettingsError> {
-        match self.settings.get(SECTION, "discover") {
+    fn is_on(&self, name: &str) -> Result<bool, SettingsError> {
+        match self.settings.get(SECTION, name) {
             Some("on") => Ok(true),
             Some("off") => Ok(false),
-            _ => Err(self.settings.invalid(SECTION, "discover", "on or off is needed")),
+            _ => Err(self.settings.invalid(SECTION, name, "on or off is needed")),
         }
     }
 
@@ -327,9 +329,12 @@ mod tests {
         );
         assert!(!node(&[]).unwrap().discover && node(&[("discover", "on")]).unwrap().discover);
         let bare = resolve(&[], None).unwrap().node(None).unwrap();
-        assert!(bare.connect.is_empty() && bare.discover);
+        assert!(bare.connect.is_empty() && bare.discover && bare.index);
+        assert!(!node(&[("index", "off")]).unwrap().index);
         let many: Vec<String> = (0..=PEERS_MANUAL_MAX).map(|host| format!("10.0.1.{host}:1")).collect();
-        for (name, value) in [("connect", "localhost:1"), ("connect", &many.join(",")), ("discover", "yes")] {
+        for (name, value) in
+            [("connect", "localhost:1"), ("connect", &many.join(",")), ("discover", "yes"), ("index", "yes")]
+        {
             assert_eq!(node(&[(name, value)]).unwrap_err().code, "setting_invalid", "{value}");
         }
     }

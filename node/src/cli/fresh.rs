@@ -1,4 +1,4 @@
-//! `dev --fresh`: deletes the chain of a folder with its mark, and nothing else in it. Refuses while a process
+//! `dev --fresh`: deletes the chain of a folder with its index and mark, and nothing else in it. Refuses while a process
 //! holds the folder, and what is not a chain of the network asked for.
 
 use std::fs;
@@ -10,6 +10,7 @@ use steelyard_runtime::dirs::sync_dir;
 use steelyard_runtime::exit::CliError;
 use steelyard_runtime::lock::FolderLock;
 
+use crate::finder::{self, INDEX_FOLDER};
 use crate::mark;
 use crate::node::PROGRAM;
 use crate::store::{STORE_FOLDER, Store, StoreOpenError};
@@ -48,6 +49,8 @@ pub fn discard_chain(data_dir: &Path, network: &NetworkId) -> Result<bool, CliEr
     }
     // The mark first: without its chain it would tell of a loss.
     mark::remove(data_dir).map_err(failed)?;
+    // Of no use without the chain, and made again from the next one.
+    finder::discard(&data_dir.join(INDEX_FOLDER)).map_err(failed)?;
     fs::rename(&store, &discarded).and_then(|()| sync_dir(data_dir)).map_err(failed)?;
     fs::remove_dir_all(&discarded).map_err(failed)?;
     Ok(true)
@@ -73,6 +76,7 @@ mod tests {
         drop(Store::open(&dir.path().join(STORE_FOLDER), &dev()).unwrap());
         fs::write(dir.path().join("notes.txt"), "mine").unwrap();
         fs::write(dir.path().join(mark::MARK_FILE), "of this chain").unwrap();
+        fs::create_dir(dir.path().join(INDEX_FOLDER)).unwrap();
         assert!(discard_chain(dir.path(), &dev()).unwrap());
         let mut names: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -76,8 +76,8 @@ async fn serve(config: NodeConfig, show: Show) -> Result<(), CliError> {
         started = Node::start(config) => started.map_err(|error| show.hinted(error))?,
         _ = signals.next() => return Ok(()),
     };
-    // sled's own close takes long and makes nothing safer: the last handle is never dropped.
-    std::mem::forget(Arc::clone(&node.chain.store));
+    // sled's own close takes long and makes nothing safer: the last handles are never dropped.
+    std::mem::forget((Arc::clone(&node.chain.store), Arc::clone(&node.finder)));
     let card = Card::of(&node, miner.as_ref(), &named, show.is_dev);
     if !show.out.is_json() {
         // One write: a reader that takes a few lines and goes does not end the node.

@@ -4,15 +4,17 @@
 //! valid.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use steelyard_core::consensus::error::TxRule;
 use steelyard_core::consensus::transaction::{CheckedTx, shape};
 use steelyard_core::hash::TxId;
 
 use super::workers::Workers;
-use super::{Candidates, LookupError, indexed, locate};
+use super::{Candidates, Look, LookupError, indexed, locate};
 use crate::chain::Chain;
 use crate::chain::view::Shared;
+use crate::finder::{Finder, FinderError};
 use crate::mempool::PoolError;
 
 /// A transaction that was taken, now or before.
@@ -36,12 +38,13 @@ pub fn check(shared: &Shared, bytes: &[u8]) -> Result<CheckedTx, TxRule> {
 }
 
 /// Submits those of the transactions that passed their checks, as one command that is one commit,
-/// and gives one answer each, in their order.
+/// and gives one answer each, in their order. Without an index it cannot be said of one whose nonce is
+/// used whether it was this one that used it: its answer is that.
 ///
 /// # Errors
 /// [`LookupError`]: of some it is not known what became of them. To be submitted again.
-pub async fn submit<E: From<PoolError>>(
-    chain: &Chain,
+pub async fn submit<E: From<PoolError> + From<FinderError>>(
+    (chain, finder): (&Chain, &Arc<Finder>),
     workers: &Workers,
     checked: Vec<Result<CheckedTx, E>>,
 ) -> Result<Vec<Result<Taken, E>>, LookupError> {
@@ -55,7 +58,7 @@ pub async fn submit<E: From<PoolError>>(
     let verdicts = if txs.is_empty() { Vec::new() } else { chain.submit_txs(txs).await? };
     let submitted = ids.iter().filter_map(|id| id.as_ref().ok().copied());
     let in_doubt = submitted.zip(&verdicts).filter(|(_, verdict)| may_be_confirmed(verdict));
-    let taken = taken(chain, workers, in_doubt.map(|(id, _)| id).collect()).await?;
+    let taken = taken((chain, finder), workers, in_doubt.map(|(id, _)| id).collect()).await?;
     let mut verdicts = verdicts.into_iter();
     let answer = |id: Result<TxId, E>| {
         let id = match id {
@@ -64,6 +67,9 @@ pub async fn submit<E: From<PoolError>>(
         };
         Ok(match (verdicts.next().ok_or(LookupError::Ended)?, taken.get(&id)) {
             (Err(_), Some(is_confirmed)) => Ok(Taken { id, is_confirmed: *is_confirmed }),
+            (verdict @ Err(_), None) if may_be_confirmed(&verdict) && !finder.is_on() => {
+                Err(FinderError::Off.into())
+            }
             (Err(refused), None) => Err(refused.into()),
             (Ok(_), _) => Ok(Taken { id, is_confirmed: false }),
         })
@@ -78,36 +84,57 @@ fn may_be_confirmed<T>(verdict: &Result<T, PoolError>) -> bool {
 
 /// Those of the transactions that the node has, and whether a block of the active chain has them: one
 /// that was in a block a moment ago may be pending again.
-async fn taken(chain: &Chain, workers: &Workers, ids: Vec<TxId>) -> Result<HashMap<TxId, bool>, LookupError> {
+async fn taken(
+    (chain, finder): (&Chain, &Arc<Finder>),
+    workers: &Workers,
+    ids: Vec<TxId>,
+) -> Result<HashMap<TxId, bool>, LookupError> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    indexed(&chain.shared).await?;
-    let chain = chain.clone();
-    let located = workers.run(move || {
-        let (mut taken, candidates) = {
-            // Pool and index at one moment: a transaction moves from one to the other.
-            let view = chain.shared.read();
-            let pending = ids.iter().filter(|id| view.pending(id).is_some()).map(|id| (*id, false));
-            (pending.collect::<HashMap<_, _>>(), Candidates::of(&view, &ids))
-        };
-        // What may be in a pruned block is not known to be in one: it stays refused for its nonce.
-        locate(&chain, candidates, |id, _, _, _| {
-            taken.entry(id).or_insert(true);
-        })?;
-        Ok(taken)
-    });
-    located.await?
+    let (ids, shared) = (Arc::new(ids), &chain.shared);
+    loop {
+        let (chain, index, asked) = (chain.clone(), Arc::clone(finder), Arc::clone(&ids));
+        let (taken, is_certain) = workers.run(move || look(&chain, &index, &asked)).await??;
+        match is_certain {
+            _ if taken.len() == ids.len() => return Ok(taken),
+            Ok(true) | Err(FinderError::Off) => return Ok(taken),
+            Ok(false) => {}
+            Err(failed) => return Err(failed.into()),
+        }
+        indexed(shared, finder).await?;
+    }
+}
+
+/// The same as far as it is known now, and whether that is all, or why that cannot be said. Blocks.
+fn look(
+    chain: &Chain,
+    finder: &Finder,
+    ids: &[TxId],
+) -> Result<(HashMap<TxId, bool>, Result<bool, FinderError>), LookupError> {
+    let look = Look::at(finder, ids);
+    let (mut taken, candidates, is_certain) = {
+        // Pool and chain at one moment: a transaction moves from one to the other.
+        let view = chain.shared.read();
+        let pending = ids.iter().filter(|id| view.pending(id).is_some()).map(|id| (*id, false));
+        let candidates = look.as_ref().map(|look| Candidates::of(&view, look, |_| true));
+        let is_certain = look.as_ref().map(|look| look.is_certain(&view)).map_err(Clone::clone);
+        (pending.collect::<HashMap<_, _>>(), candidates.unwrap_or_default(), is_certain)
+    };
+    locate(chain, candidates, |id, _, _, _| {
+        taken.entry(id).or_insert(true);
+    })?;
+    Ok((taken, is_certain))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use crate::chain::load;
     use crate::chain::tests::maker::{Maker, params};
+    use crate::finder::FinderLimits;
     use crate::store::Store;
 
     /// Between the refusal for a used nonce and this look a reorganisation may return a transaction:
@@ -118,10 +145,12 @@ mod tests {
         let store = Store::open(&folder.path().join("chain"), &params().network_id()).unwrap();
         let loaded = load::load(params(), &store).unwrap();
         let (chain, writer) = Chain::start(loaded, Arc::new(store)).unwrap();
+        let index = folder.path().join("index");
+        let (finder, keeper) = Finder::start(&chain, &index, FinderLimits::NODE).unwrap();
         let mut maker = Maker::new(params());
         let workers = Workers::new(1, Duration::from_secs(60));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let look = |ids: &[TxId]| runtime.block_on(taken(&chain, &workers, ids.to_vec())).unwrap();
+        let look = |ids: &[TxId]| runtime.block_on(taken((&chain, &finder), &workers, ids.to_vec())).unwrap();
         let (paid, unknown) = (maker.pay(0, 0, 9, 5), maker.pay(1, 0, 9, 5).id());
         let ids = [paid.id(), unknown];
         let blocks = maker.extend(maker.genesis, 2);
@@ -134,7 +163,11 @@ mod tests {
         }
         assert_eq!(chain.shared.read().tip().header.height, 2);
         assert_eq!(look(&ids), HashMap::from([(paid.id(), false)]));
+        let off = Finder::off();
+        let without = runtime.block_on(taken((&chain, &off), &workers, ids.to_vec())).unwrap();
+        assert_eq!(without, HashMap::from([(paid.id(), false)]), "what is pending needs no index");
         chain.stop();
         writer.join().unwrap().unwrap();
+        keeper.join().unwrap();
     }
 }

@@ -19,8 +19,9 @@ use steelyard_core::wire::{
 use crate::chain::Chain;
 use crate::chain::error::LoadError;
 use crate::chain::view::View;
+use crate::finder::FinderError;
 use crate::lookup::submission::Taken;
-use crate::lookup::{Candidates, Placed, is_indexed, locate};
+use crate::lookup::{Candidates, Look, Placed, locate};
 use crate::mempool::PoolError;
 
 /// The last headers of the active chain, and the work before the tip.
@@ -74,13 +75,28 @@ pub(super) fn pending(view: &View, request: &GetPending) -> Pending {
     Pending { txs: bounded(txs), more }
 }
 
+/// Why a submitted transaction was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// A rule or a limit.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// It may be in a block, and there is no index to tell.
+    #[error(transparent)]
+    Index(#[from] FinderError),
+}
+
 /// What became of a submitted transaction.
-pub(super) fn verdict(taken: Result<Taken, PoolError>) -> Verdict {
+pub(super) fn verdict(taken: Result<Taken, Refusal>) -> Verdict {
     match taken {
         Ok(Taken { is_confirmed: true, .. }) => Verdict::Confirmed {},
         Ok(Taken { is_confirmed: false, .. }) => Verdict::Pending {},
         Err(refused) => {
-            Verdict::Refused { rule: Text::new(refused.name()), reason: Text::new(&refused.to_string()) }
+            let rule = match &refused {
+                Refusal::Pool(error) => error.name(),
+                Refusal::Index(error) => error.name(),
+            };
+            Verdict::Refused { rule: Text::new(rule), reason: Text::new(&refused.to_string()) }
         }
     }
 }
@@ -90,23 +106,24 @@ pub(super) fn verdict(taken: Result<Taken, PoolError>) -> Verdict {
 pub(super) struct Places {
     tip: Header,
     /// Whether every block's transactions could be looked up: else none is unknown for certain.
-    pub(super) is_indexed: bool,
+    pub(super) is_certain: bool,
     pending: BTreeMap<TxId, u8>,
     candidates: Candidates,
     /// From the candidates' blocks to the top of the tip's history.
     history: BTreeMap<u64, Vec<HistoryStep>>,
 }
 
-/// Where these transactions stand and may be.
-pub(super) fn places(view: &View, request: &GetStatus) -> Places {
-    let ids: BTreeSet<TxId> = request.ids.iter().copied().collect();
+/// Where these transactions stand, and may be by the index, which was asked before; without it,
+/// where they stand.
+pub(super) fn places(view: &View, request: &GetStatus, look: Option<&Look>) -> Places {
     let queued = |id: &TxId| view.pending(id).map(|entry| (*id, u8::from(entry.queued)));
-    let pending: BTreeMap<TxId, u8> = ids.iter().filter_map(queued).collect();
-    let rest: Vec<TxId> = ids.into_iter().filter(|id| !pending.contains_key(id)).collect();
-    let candidates = Candidates::of(view, &rest);
+    let pending: BTreeMap<TxId, u8> = request.ids.iter().filter_map(queued).collect();
+    let is_wanted = |id: &TxId| !pending.contains_key(id);
+    let candidates = look.map(|look| Candidates::of(view, look, is_wanted)).unwrap_or_default();
     let tip = view.tip().header;
     let history = candidates.heights().map(|height| (height, history_path(view, height))).collect();
-    Places { tip, is_indexed: is_indexed(view), pending, candidates, history }
+    let is_certain = look.is_some_and(|look| look.is_certain(view));
+    Places { tip, is_certain, pending, candidates, history }
 }
 
 /// From a header to the top of the tip's history; nothing for the tip, which is not in it.

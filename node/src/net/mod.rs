@@ -38,6 +38,7 @@ use self::places::{Place, Places};
 use self::requests::Desk;
 use crate::chain::Chain;
 use crate::chain::view::Ticks;
+use crate::finder::Finder;
 use crate::limits::{NET_CONNECTIONS_MAX, NET_CONNECTIONS_PER_IP_MAX};
 use crate::peers::Entrance;
 
@@ -50,14 +51,14 @@ const STOP_GRACE: Duration = Duration::from_millis(250);
 /// changes.
 pub async fn serve(
     listener: TcpListener,
-    chain: Chain,
+    (chain, finder): (Chain, Arc<Finder>),
     entrance: Entrance,
     ticks: Receiver<Ticks>,
     shutdown: CancellationToken,
 ) {
     let places = Places::new(NET_CONNECTIONS_MAX, NET_CONNECTIONS_PER_IP_MAX);
     let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-    let desk = Arc::new(Desk::new(chain));
+    let desk = Arc::new(Desk::new(chain, finder));
     let context = Context { desk, ticks, patience: Patience::NODE, stopping: shutdown.clone() };
     loop {
         let accepted = tokio::select! {

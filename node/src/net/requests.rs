@@ -18,9 +18,10 @@ use super::light;
 use crate::chain::Chain;
 use crate::chain::error::{ChainError, LoadError};
 use crate::chain::view::Shared;
+use crate::finder::{Finder, FinderError};
 use crate::limits::{NET_ANSWER_MS, NET_WORK_WAIT_MS, NET_WORKERS_MAX};
 use crate::lookup::workers::Workers;
-use crate::lookup::{LookupError, indexed, is_indexed, submission};
+use crate::lookup::{Look, LookupError, indexed, is_indexed, submission};
 use crate::mempool::PoolError;
 use crate::store::StoreError;
 
@@ -28,14 +29,15 @@ use crate::store::StoreError;
 #[derive(Clone)]
 pub(super) struct Desk {
     chain: Chain,
+    finder: Arc<Finder>,
     pub(super) workers: Workers,
 }
 
 impl Desk {
-    /// Answers from this chain.
-    pub(super) fn new(chain: Chain) -> Self {
+    /// Answers from this chain and its index.
+    pub(super) fn new(chain: Chain, finder: Arc<Finder>) -> Self {
         let workers = Workers::new(NET_WORKERS_MAX, Duration::from_millis(NET_WORK_WAIT_MS));
-        Self { chain, workers }
+        Self { chain, finder, workers }
     }
 
     /// What is committed.
@@ -73,7 +75,7 @@ impl Desk {
 
     /// The answer, or an honest word that there is none yet: silence would pass for a hang.
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, LookupError>>) -> Result<T, Failure> {
-        let late = || match is_indexed(&self.chain.shared.read()) {
+        let late = || match !self.finder.is_on() || is_indexed(&self.chain.shared, &self.finder) {
             true => LookupError::Chain(ChainError::Busy),
             false => LookupError::Indexing,
         };
@@ -87,12 +89,12 @@ impl Desk {
         let shared = Arc::clone(&self.chain.shared);
         let check = move || -> Vec<_> {
             let txs = request.txs.par_iter();
-            txs.map(|tx| submission::check(&shared, tx).map_err(PoolError::from)).collect()
+            txs.map(|tx| Ok(submission::check(&shared, tx).map_err(PoolError::from)?)).collect()
         };
         let submitted = async {
             let checked = self.workers.run(check).await?;
             failpoint::hit("light.before_submit");
-            let taken = submission::submit(&self.chain, &self.workers, checked).await?;
+            let taken = submission::submit((&self.chain, &self.finder), &self.workers, checked).await?;
             failpoint::hit("light.after_submit");
             Ok(taken.into_iter().map(light::verdict).collect())
         };
@@ -109,14 +111,20 @@ impl Desk {
     async fn status(&self, request: GetStatus) -> Result<Statuses, LookupError> {
         let request = Arc::new(request);
         loop {
-            let places = light::places(&self.chain.shared.read(), &request);
-            let is_certain = places.is_indexed;
-            let (chain, asked) = (self.chain.clone(), Arc::clone(&request));
-            let statuses = self.workers.run(move || light::statuses(&chain, places, &asked)).await??;
-            if is_certain || !light::has_unknown(&statuses) {
+            let (chain, finder) = (self.chain.clone(), Arc::clone(&self.finder));
+            let asked = Arc::clone(&request);
+            let work = move || -> Result<_, LookupError> {
+                let look = Look::at(&finder, &asked.ids);
+                let places = light::places(&chain.shared.read(), &asked, look.as_ref().ok());
+                let is_certain = look.map(|_| places.is_certain);
+                Ok((light::statuses(&chain, places, &asked)?, is_certain))
+            };
+            let (statuses, is_certain) = self.workers.run(work).await??;
+            if is_certain == Ok(true) || !light::has_unknown(&statuses) {
                 return Ok(statuses);
             }
-            indexed(&self.chain.shared).await?;
+            is_certain?;
+            indexed(&self.chain.shared, &self.finder).await?;
         }
     }
 }
@@ -137,6 +145,10 @@ fn failure(error: &LookupError) -> Failure {
     match error {
         LookupError::Chain(error) => Failure::new(error.name(), &error.to_string()),
         LookupError::Indexing => Failure::new("indexing", &error.to_string()),
+        LookupError::Index(FinderError::Failed(_)) => {
+            Failure::new("indexing", "the index is not at hand now")
+        }
+        LookupError::Index(error @ FinderError::Off) => Failure::new(error.name(), &error.to_string()),
         LookupError::Load(error) => {
             tracing::error!(%error, "stored data is damaged or cannot be read, and is not served");
             let code = match error {

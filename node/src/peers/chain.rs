@@ -10,6 +10,7 @@ use super::relay::PoolRead;
 use crate::chain::Chain;
 use crate::chain::error::LoadError;
 use crate::chain::index::{Entry, Verdict};
+use crate::finder::Finder;
 use crate::lookup;
 use crate::sync::{ChainRead, Known};
 
@@ -77,10 +78,14 @@ impl ChainRead for Reader<'_> {
     }
 }
 
-impl PoolRead for Reader<'_> {
+/// What is pending, and what was a moment ago.
+pub(super) struct Pool<'a>(pub(super) &'a Chain, pub(super) &'a Finder);
+
+impl PoolRead for Pool<'_> {
+    /// By what is in memory: of a transaction that is long in the chain nobody tells, and who does
+    /// hears that its nonce is used.
     fn is_known(&self, id: &TxId) -> bool {
-        let view = self.0.shared.read();
-        view.pending(id).is_some() || !view.txs().candidates(id).is_empty()
+        self.0.shared.read().pending(id).is_some() || self.1.is_recent(id)
     }
 
     fn after(&self, arrival: u64, max: usize) -> Vec<(u64, TxId)> {

@@ -33,7 +33,7 @@ use tokio::time::sleep_until;
 use self::members::{Member, Members};
 use self::saver::Saver;
 use super::book::{self, Book, Moment};
-use super::chain::Reader;
+use super::chain::{Pool, Reader};
 use super::relay::Relay;
 use super::session::{Context, Weight};
 use super::{Command, HubEvent, Identity, Order, PeerInfo, PeersError, PeersStatus, Said, serve};
@@ -186,7 +186,7 @@ impl Hub {
             self.sync(Event::Tick);
         }
         if is_due(self.relay.next_wake()) {
-            let actions = self.relay.tick(now, &Reader(&self.context.chain));
+            let actions = self.relay.tick(now, &Pool(&self.context.chain, &self.context.finder));
             self.relayed(actions);
         }
         if std::mem::take(&mut self.may_dial) || is_due(self.book.next_wake(self.moment())) {
@@ -255,13 +255,13 @@ impl Hub {
                 self.batch.push((Event::Message { peer, request, message }, Some(weight)));
             }
             Said::TxIds(got) => {
-                let reader = Reader(&self.context.chain);
+                let reader = Pool(&self.context.chain, &self.context.finder);
                 let now = self.mono_ms();
                 let actions = self.relay.announced(now, &reader, peer, &got.ids);
                 self.relayed(actions);
             }
             Said::Txs(got) => {
-                let reader = Reader(&self.context.chain);
+                let reader = Pool(&self.context.chain, &self.context.finder);
                 let now = self.mono_ms();
                 match self.relay.received(now, &reader, peer, request, &got.txs) {
                     Ok(actions) => self.relayed(actions),

@@ -43,6 +43,7 @@ use self::session::{Context, End, Weight};
 use crate::chain::Chain;
 use crate::chain::error::{Accepted, BlockError, ChainError};
 use crate::chain::view::{Shared, Ticks};
+use crate::finder::Finder;
 use crate::limits::{
     NET_WRITE_MS, PEERS_COMMANDS_MAX, PEERS_EVENT_KIB_MAX, PEERS_EVENTS_MAX, PEERS_WORKERS_MAX, PRUNE_MARGIN,
 };
@@ -277,7 +278,7 @@ pub struct Started {
 /// # Errors
 /// The machine has no thread left, or an address of the configuration makes no sense.
 pub fn start(
-    chain: &Chain,
+    (chain, finder): (&Chain, &Arc<Finder>),
     config: &PeersConfig,
     kept: Option<Vec<u8>>,
     ticks: watch::Receiver<Ticks>,
@@ -291,6 +292,7 @@ pub fn start(
     let (submissions, submitter) = submitter::start(chain, events_in.clone())?;
     let context = Context {
         chain: chain.clone(),
+        finder: Arc::clone(finder),
         workers: Workers::new(PEERS_WORKERS_MAX, Duration::from_millis(NET_WRITE_MS)),
         events: events_in.clone(),
         weights: Arc::new(Semaphore::new(PEERS_EVENT_KIB_MAX)),

@@ -25,6 +25,7 @@ use super::ledger::Ledger;
 use super::serve::{self, Request};
 use super::{HubEvent, Said};
 use crate::chain::Chain;
+use crate::finder::Finder;
 use crate::limits::{
     PEERS_ASKS_BURST, PEERS_ASKS_PER_SECOND, PEERS_DEAD_MS, PEERS_EVENT_KIB_PER_PEER_MAX,
     PEERS_MESSAGES_BURST, PEERS_MESSAGES_PER_SECOND, PEERS_PING_MS, PEERS_REQUESTS_MAX, PEERS_SENDS_MAX,
@@ -109,6 +110,7 @@ impl End {
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) chain: Chain,
+    pub(super) finder: Arc<Finder>,
     pub(super) workers: Workers,
     pub(super) events: mpsc::Sender<HubEvent>,
     /// KiB of messages that wait for the peers' thread.

@@ -15,6 +15,9 @@ use steelyard_runtime::lock::LockError;
 use crate::chain::index::Entry;
 use crate::store::{StoreError, StoreOpenError};
 
+/// The rule of [`Fault::rule`] that the index breaks.
+pub(super) const INDEX_RULE: &str = "index";
+
 /// The first thing that is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -50,7 +53,8 @@ pub struct Fault {
     /// The name of the rule that is broken. Beside those of the ledger: `header_id` (the log knows
     /// the block under another), `stored_body` and `stored_log` (missing or unreadable), `undo` (a
     /// stored change is not what execution gives), `stored_state` and `checkpoint` (not the state
-    /// that the header says), `fork_choice` (not the branch with most work).
+    /// that the header says), `fork_choice` (not the branch with most work), `index` (it does not know
+    /// what the block holds).
     pub rule: String,
     /// What was found and what was expected.
     pub message: String,
@@ -140,6 +144,9 @@ impl From<Failure> for CliError {
             Failure::Held(error) => error.into(),
             Failure::Open(error) => mended(error.into()),
             Failure::Store(error) => mended(error.into()),
+            Failure::Fault(fault) if fault.rule == INDEX_RULE => Self::damaged("index", message).with_hint(
+                "the chain is not concerned; stop the node and delete its folder `index`: it is made again",
+            ),
             Failure::Fault(_) => mended(Self::damaged("stored_block", message)),
         }
     }
@@ -164,6 +171,8 @@ mod tests {
         assert!(fault.to_string().ends_with(" at height 7, transaction 2: undo: so"));
         let held = LockError::Held { dir: PathBuf::new(), holder: None };
         let no_store = Failure::NoStore { dir: PathBuf::new() };
+        let index = CliError::from(Failure::fault((BlockId([1; 32]), 7), None, INDEX_RULE, "so"));
+        assert!(index.hint.is_some_and(|hint| hint.contains("delete its folder")) && index.code == "index");
         for (failure, code) in [
             (fault, ExitCode::Damaged),
             (Failure::Store(StoreError::Damaged { reason: String::new() }), ExitCode::Damaged),

@@ -4,6 +4,7 @@
 //! the full way where bodies were deleted.
 
 mod failure;
+mod index;
 mod pruned;
 mod quick;
 mod walk;
@@ -23,8 +24,11 @@ use steelyard_runtime::lock::FolderLock;
 
 pub use self::failure::{Failure, Fault, FaultyTx};
 
+use self::index::Sampled;
+use crate::chain::Chain;
 use crate::chain::index::{Entry, Index};
 use crate::chain::view::Shared;
+use crate::finder::{Finder, INDEX_FOLDER};
 use crate::mark::{Loss, Mark};
 use crate::mempool::Mempool;
 use crate::store::schema::Space;
@@ -66,7 +70,12 @@ pub fn run(
     let _lock = FolderLock::acquire(data_dir, PROGRAM)?;
     let genesis = params.genesis();
     let store = Store::open(&folder, &genesis.id.into())?;
-    of_stopped((&params, &genesis), &store, full, progress)
+    let network = genesis.id.into();
+    // Without an index, or with one that the next start makes again, there is nothing to judge.
+    let finder = Finder::stored(&data_dir.join(INDEX_FOLDER), &network);
+    let (report, reached) = stopped((&params, &genesis), (&store, finder.as_ref()), full, progress)?;
+    let rolled_back = Mark::read(data_dir, &network).and_then(|had| had.loss(&reached));
+    Ok(Report { rolled_back, ..report })
 }
 
 /// Judges a store that no node has open, by whoever has opened it.
@@ -74,19 +83,29 @@ pub fn run(
 /// # Errors
 /// [`Failure`], the first there is.
 pub fn of_stopped(
-    (params, genesis): (&Params, &Genesis),
+    network: (&Params, &Genesis),
     store: &Store,
     full: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, Failure> {
+    stopped(network, (store, None), full, progress).map(|(report, _)| report)
+}
+
+/// What is found in order, and how far the store is.
+fn stopped(
+    (params, genesis): (&Params, &Genesis),
+    (store, finder): (&Store, Option<&Finder>),
+    full: bool,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Report, Mark), Failure> {
     let (checkpoint, until) = (Checkpoint::read(store)?, store.last(Space::Log)?);
     let (network, bodies_from) = (genesis.id.into(), store.bodies_from()?);
-    let source = Source { params, network, genesis, store, checkpoint, until, bodies_from };
+    let sampled = finder.map(|finder| Sampled { finder, shared: None });
+    let source = Source { params, network, genesis, store, checkpoint, until, bodies_from, sampled };
     source.check_ends()?;
     let judged = source.judge(full, progress)?;
     let pending = stored_pending(&source, &judged, full)?;
-    let rolled_back = Mark::read(data_dir, &network).and_then(|had| had.loss(&judged.reached));
-    Ok(Report { pending, rolled_back, ..judged.report })
+    Ok((Report { pending, ..judged.report }, judged.reached))
 }
 
 /// Judges the store of a running node, up to its last commit at this moment.
@@ -94,13 +113,14 @@ pub fn of_stopped(
 /// # Errors
 /// [`Failure`], the first there is.
 pub fn check(
-    shared: &Shared,
-    store: &Store,
+    chain: &Chain,
+    finder: &Finder,
     full: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, Failure> {
     // Nothing is pruned before all is judged.
-    let _reading = shared.pruning.read();
+    let _reading = chain.shared.pruning.read();
+    let (shared, store): (&Shared, &Store) = (&chain.shared, &chain.store);
     // In this order: a checkpoint that is written meanwhile may be of a later commit than the last
     // one at this moment, and would be taken for damage.
     let checkpoint = Checkpoint::read(store)?;
@@ -109,8 +129,8 @@ pub fn check(
         (view.seq(), view.bodies_from())
     };
     let (params, genesis) = (&shared.params, &shared.genesis);
-    let network = shared.network;
-    let source = Source { params, network, genesis, store, checkpoint, until, bodies_from };
+    let (network, sampled) = (shared.network, Some(Sampled { finder, shared: Some(shared) }));
+    let source = Source { params, network, genesis, store, checkpoint, until, bodies_from, sampled };
     let report = source.judge(full, progress)?.report;
     let pending: Vec<_> = shared.read().pending_all().map(|entry| entry.tx.clone()).collect();
     if let Some(tx) = pending.iter().find(|tx| full_id(tx.bytes()) != tx.full_id()) {
@@ -141,6 +161,8 @@ struct Source<'a> {
     until: u64,
     /// Height below which bodies and undo may be missing; 0 or 1 for none.
     bodies_from: u64,
+    /// The index of the chain, where there is one.
+    sampled: Option<Sampled<'a>>,
 }
 
 impl Source<'_> {

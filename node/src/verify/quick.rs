@@ -1,6 +1,6 @@
 //! The quick way: the log is consistent, checkpoint and deltas give the tip's state, the last
-//! blocks keep every rule that needs no execution, and their undo leads back. What is older is
-//! believed to be as its checksums say.
+//! blocks keep every rule that needs no execution, their undo leads back, and the index knows some of
+//! what they hold. What is older is believed to be as its checksums say.
 
 use std::collections::HashMap;
 
@@ -44,6 +44,9 @@ pub(super) fn judge(source: &Source<'_>, progress: &mut dyn FnMut(u64, u64)) -> 
     let state = stored_state(source, &index)?;
     report.records = state.len();
     check_undo(source, &index, state.clone())?;
+    if let Some(sampled) = &source.sampled {
+        sampled.check(source, &index, from)?;
+    }
     report.side_blocks = u64::from(index.next_number()) - 1 - height;
     Ok(Judged { report, reached: Mark::at(source.until, tip), next: height + 1, state })
 }

@@ -80,6 +80,7 @@ fn main() -> anyhow::Result<()> {
         listen: anywhere,
         connect: Vec::new(),
         discover: false,
+        index: true,
         miner: None,
         disk: DiskLimits::default(),
         ready_file: None,

@@ -4,6 +4,7 @@
 mod forks;
 mod guards;
 mod health;
+mod history;
 mod peers;
 mod prune;
 mod reads;
@@ -38,6 +39,7 @@ use crate::chain::check::UncheckedBlock;
 use crate::chain::error::Accepted;
 use crate::chain::{Chain, load};
 use crate::disk::{Disk, DiskLimits};
+use crate::finder::{Finder, FinderLimits, INDEX_FOLDER};
 use crate::mark::Keeper;
 use crate::miner;
 use crate::peers::{Peers, PeersStatus};
@@ -101,6 +103,14 @@ impl Stage {
         Self::whole(params, PeersStatus::default(), "127.0.0.1:9334")
     }
 
+    /// A node without an index.
+    fn without_index() -> Self {
+        let mut stage = Self::new();
+        stage.state.finder = Finder::off();
+        stage.router = router(stage.state.clone());
+        stage
+    }
+
     fn whole(params: Params, peers: PeersStatus, bound: &str) -> Self {
         Self::open(Arc::new(tempfile::tempdir().unwrap()), params, (peers, bound), None)
     }
@@ -118,9 +128,12 @@ impl Stage {
         let (chain, writer) = Chain::start(loaded, Arc::new(store)).unwrap();
         let bound: SocketAddr = bound.parse().unwrap();
         let peers = Peers::idle(peers);
+        let index = folder.path().join(INDEX_FOLDER);
+        let (finder, _) = Finder::start(&chain, &index, FinderLimits::NODE).unwrap();
         let limits = DiskLimits { warn_bytes: 1_000, stop_bytes: 200 };
         let state = ApiState {
             chain: chain.clone(),
+            finder,
             peers,
             miner: None,
             disk: Arc::new(Disk::new(folder.path(), limits)),

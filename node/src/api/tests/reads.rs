@@ -46,6 +46,7 @@ async fn status_says_what_the_contract_names() {
         "mining",
         "hash_rate",
         "disk_bytes",
+        "indexed_height",
         "warnings",
     ] {
         assert!(names.iter().any(|found| found == name), "{name}");

@@ -19,7 +19,7 @@ impl Writer {
     /// Moves to a branch with more work, whole or not at all.
     pub(super) fn reorganise(&mut self, to: Number) -> Result<(), Obstacle> {
         let (from, before) = (self.tip, self.state.clone());
-        let connected: HashSet<Number> = self.group.tx_ids.keys().copied().collect();
+        let connected: HashSet<Number> = self.group.connected.clone();
         let (fork, down, up) = {
             let view = self.shared.read();
             let fork = view.index.fork_of(from, to);
@@ -35,7 +35,7 @@ impl Writer {
         if moved.is_err() {
             (self.tip, self.state) = (from, before);
             // What the attempt connected was never part of the chain.
-            self.group.tx_ids.retain(|number, _| connected.contains(number));
+            self.group.connected = connected;
         }
         moved
     }
@@ -195,7 +195,7 @@ impl Writer {
     /// them as part of the chain, but their callers were or will be told that they were taken.
     pub(super) fn abandoned(&self, up: &[Number]) -> Vec<Number> {
         let is_left = |number: &Number| up.binary_search(number).is_err();
-        let mut left: Vec<Number> = self.group.tx_ids.keys().copied().filter(is_left).collect();
+        let mut left: Vec<Number> = self.group.connected.iter().copied().filter(is_left).collect();
         left.sort_unstable();
         left
     }

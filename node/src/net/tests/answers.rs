@@ -14,8 +14,8 @@ use steelyard_core::wire::{
 
 use super::*;
 use crate::chain::tests::maker::account;
-use crate::indexer;
 use crate::lookup::workers::Workers;
+use crate::lookup::{Look, indexed};
 use crate::net::light;
 
 /// Somebody with nothing.
@@ -194,7 +194,10 @@ fn an_answer_keeps_to_the_tip_that_it_names() {
     let tx = stage.maker.pay(0, 0, 9, 5);
     stage.mine(std::slice::from_ref(&tx));
     let left = stage.mine(&[]);
-    let places = light::places(&stage.chain.shared.read(), &ids(&[&tx]));
+    stage.runtime.block_on(indexed(&stage.chain.shared, &stage.finder)).unwrap();
+    let look = Look::at(&stage.finder, &[tx.id()]).unwrap();
+    let places = light::places(&stage.chain.shared.read(), &ids(&[&tx]), Some(&look));
+    assert!(places.is_certain);
     let branch = stage.maker.extend(genesis, 3);
     let given: Vec<Accepted> = branch.iter().map(|id| stage.give(*id)).collect();
     assert_eq!(given, [Accepted::Side, Accepted::Side, Accepted::Active]);
@@ -214,18 +217,17 @@ fn nothing_is_unknown_before_every_block_is_read() {
     let maker = std::mem::replace(&mut stage.maker, Maker::new(params()));
     let folder = Arc::clone(&stage.folder);
     drop(stage);
-    let stage = Stage::open(folder, maker);
+    let mut stage = Stage::with(folder, maker, finder::tests::opening());
     let unknown = stage.maker.pay(4, 0, 9, 5);
     let desk = Arc::clone(&stage.desk);
     let request = Frame::of(1, &ids(&[&tx, &unknown])).unwrap();
     let answer = stage.runtime.spawn(async move { desk.answer(&request).await.unwrap() });
     stage.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(30)).await });
     assert!(!answer.is_finished(), "there is no index yet");
-    let indexer = indexer::start(&stage.chain).unwrap();
+    stage.keep_index();
     let statuses: Statuses = read(&stage.runtime.block_on(answer).unwrap()).unwrap();
     assert_eq!(stage.height_of(&statuses, 0, &tx), 1);
     assert_eq!(statuses.statuses[1], Status::Unknown {});
-    indexer.join().unwrap();
 }
 
 #[test]
@@ -258,6 +260,15 @@ fn what_is_on_its_way_to_an_address_is_shown_up_to_a_bound() {
     assert_eq!((some.len(), more), (PENDING_MAX, 1));
 }
 
+#[test]
+fn without_an_index_what_is_pending_is_told_and_the_rest_refused() {
+    let mut stage = Stage::with(Arc::new(tempfile::tempdir().unwrap()), Maker::new(params()), Finder::off());
+    let (mined, waiting) = (stage.maker.pay(0, 0, 9, 5), stage.maker.pay(1, 0, 9, 5));
+    stage.mine(std::slice::from_ref(&mined));
+    assert_eq!(stage.verdicts(&[mined.bytes(), waiting.bytes()]), ["index_off", "pending"]);
+    let statuses: Statuses = stage.ask(&ids(&[&waiting]));
+    assert_eq!(statuses.statuses[0], Status::Pending { queued: 0 });
+    assert_eq!(stage.failure(&ids(&[&waiting, &mined])), "index_off");
 /// A wallet must not take what a node has pruned for what never was.
 #[test]
 fn what_may_be_in_a_pruned_block_is_missing_and_all_else_as_from_any_node() {
@@ -296,6 +307,5 @@ fn what_may_be_in_a_pruned_block_is_missing_and_all_else_as_from_any_node() {
         (Arc::clone(&stage.folder), std::mem::replace(&mut stage.maker, Maker::new(params())));
     drop(stage);
     let stage = Stage::open_pruning(folder, maker, Some(20));
-    indexer::start(&stage.chain).unwrap().join().unwrap();
     check(&stage);
 }

@@ -20,6 +20,7 @@ use super::requests::Desk;
 use crate::chain::error::Accepted;
 use crate::chain::tests::maker::{Maker, params};
 use crate::chain::{Chain, load};
+use crate::finder::{self, Finder};
 use crate::store::{Store, StoreError};
 
 /// A node without its sockets, and a maker of its blocks.
@@ -29,6 +30,8 @@ struct Stage {
     desk: Arc<Desk>,
     runtime: Runtime,
     writer: Option<JoinHandle<Result<(), StoreError>>>,
+    finder: Arc<Finder>,
+    keeper: Option<JoinHandle<()>>,
     folder: Arc<TempDir>,
 }
 
@@ -43,13 +46,30 @@ impl Stage {
 
     /// That keeps the bodies of so many blocks.
     fn open_pruning(folder: Arc<TempDir>, maker: Maker, prune: Option<u64>) -> Self {
+        let mut stage = Self::whole((folder, prune), maker, finder::tests::opening());
+        stage.keep_index();
+        stage
+    }
+
+    /// An index that nobody keeps yet.
+    fn with(folder: Arc<TempDir>, maker: Maker, finder: Arc<Finder>) -> Self {
+        Self::whole((folder, None), maker, finder)
+    }
+
+    fn whole((folder, prune): (Arc<TempDir>, Option<u64>), maker: Maker, finder: Arc<Finder>) -> Self {
         let store = Store::open(&folder.path().join("chain"), &params().network_id()).unwrap();
         let mut loaded = load::load(params(), &store).unwrap();
         loaded.prune = prune;
         let (chain, writer) = Chain::start(loaded, Arc::new(store)).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let desk = Arc::new(Desk::new(chain.clone()));
-        Self { chain, maker, desk, runtime: runtime.unwrap(), writer: Some(writer), folder }
+        let desk = Arc::new(Desk::new(chain.clone(), Arc::clone(&finder)));
+        let (runtime, writer) = (runtime.unwrap(), Some(writer));
+        Self { chain, maker, desk, runtime, writer, finder, keeper: None, folder }
+    }
+
+    fn keep_index(&mut self) {
+        let folder = self.folder.path().join(finder::INDEX_FOLDER);
+        self.keeper = Some(finder::tests::keep(&self.finder, &self.chain, &folder));
     }
 
     fn tip(&self) -> BlockId {
@@ -91,5 +111,6 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.chain.stop();
         self.writer.take().unwrap().join().unwrap().unwrap();
+        self.keeper.take().into_iter().for_each(|keeper| keeper.join().unwrap());
     }
 }

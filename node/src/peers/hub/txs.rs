@@ -13,7 +13,7 @@ use super::Hub;
 use crate::lookup::submission;
 use crate::mempool::PoolError;
 use crate::peers::HubEvent;
-use crate::peers::chain::Reader;
+use crate::peers::chain::Pool;
 use crate::peers::relay::{RelayAction, TxMessage, TxVerdict};
 use crate::peers::session::Context;
 use crate::sync::PeerId;
@@ -62,7 +62,8 @@ impl Hub {
         for (id, verdict, rule) in verdicts {
             guilty = guilty.or((verdict == TxVerdict::Guilty).then_some(rule));
             let now = self.mono_ms();
-            let actions = self.relay.judged(now, &Reader(&self.context.chain), peer, id, verdict);
+            let pool = Pool(&self.context.chain, &self.context.finder);
+            let actions = self.relay.judged(now, &pool, peer, id, verdict);
             self.relayed(actions);
         }
         if let Some(rule) = guilty {

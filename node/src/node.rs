@@ -145,7 +145,7 @@ impl Node {
         let (params, told) = (config.params.clone(), Arc::clone(&opening));
         let folder = data_dir.clone();
         let open = move || open_and_tell(params, genesis, &folder, |tip| told.found(tip));
-        let (store, loaded) = tokio::task::spawn_blocking(open)
+        let (store, mut loaded) = tokio::task::spawn_blocking(open)
             .await
             .map_err(|_| CliError::damaged("open", "opening the store ended early"))??;
         loaded.prune = config.prune;

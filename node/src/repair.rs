@@ -14,6 +14,7 @@ use steelyard_core::params::{BLOCK_BYTES_LIMIT, Genesis, Params};
 use steelyard_core::types::body::Body;
 use steelyard_core::types::header::Header;
 use steelyard_migrations::VersionError;
+use steelyard_migrations::road::{StepError, UpgradeError};
 use steelyard_runtime::failpoint;
 use steelyard_runtime::lock::FolderLock;
 use steelyard_runtime::sled_door::{OpenError, is_missing};
@@ -90,8 +91,10 @@ pub fn run(
     let judged = verify::of_stopped((params, &genesis), &store, true, &mut |done, total| {
         progress(Step::Judge, done, total);
     });
+    // Without the blocks that are pruned no state can be made again.
+    let is_pruned = store.bodies_from()? > 1;
     let found = match judged {
-        Ok(report) if !force => return sound(&store, &genesis, &report),
+        Ok(report) if !force || is_pruned => return sound(&store, &genesis, &report),
         Ok(_) => "nothing: it was made again because that was asked for".to_owned(),
         Err(failure @ (Failure::Fault(_) | Failure::Store(StoreError::Damaged { .. }))) => {
             failure.to_string()
@@ -99,6 +102,10 @@ pub fn run(
         Err(failure) => return Err(failure),
     };
     failpoint::hit("repair.judged");
+    if is_pruned {
+        drop(store);
+        return put_aside(data_dir, &genesis, format!("{found}; the blocks to make it again of are pruned"));
+    }
     let build = Build::begin(data_dir).map_err(|source| io("clear", source))?;
     let report = rebuild((params, &genesis), &store, &build, progress)?;
     let kept_bytes = store.disk_bytes();
@@ -120,6 +127,10 @@ fn is_damage(error: &StoreOpenError) -> bool {
         StoreOpenError::Door(OpenError::Damaged { .. })
             | StoreOpenError::Store(StoreError::Damaged { .. })
             | StoreOpenError::Version(VersionError::Unreadable)
+            | StoreOpenError::Upgrade(UpgradeError::Step {
+                source: StepError::Store(StoreError::Damaged { .. }),
+                ..
+            })
     )
 }
 
@@ -173,7 +184,7 @@ fn rebuild(
     let store = Arc::new(Store::open(&build.dir(), &genesis.id.into())?);
     let loaded = load::load_from(params.clone(), genesis.clone(), &store).map_err(|error| match error {
         LoadError::Store(error) => error,
-        rule @ LoadError::Rule { .. } => damaged(rule.to_string()),
+        other => damaged(other.to_string()),
     })?;
     let (chain, writer) = Chain::start(loaded, store).map_err(|source| io("start a thread for", source))?;
     let salvaged = Salvage::new(&chain, old).run(progress);

@@ -57,7 +57,10 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<Response, ApiEr
     let mut reasons: Vec<Notice> = if api.chain.shared.ticks().stopping {
         vec![Notice::new("stopping", "the node is stopping")]
     } else {
-        status::disk_full(&api).into_iter().chain(status::stuck(&api).or_else(|| status::behind(&api))).collect()
+        status::disk_full(&api)
+            .into_iter()
+            .chain(status::stuck(&api).or_else(|| status::behind(&api)))
+            .collect()
     };
     if reasons.is_empty() {
         reasons.extend(api.probe.get(|age, _| age < PROBE_AGE_MAX, probe(&api)).await?);

@@ -98,6 +98,8 @@ impl Opening {
             mining: false,
             hash_rate: 0,
             disk_bytes: 0,
+            pruned_below: None,
+            indexed_height: None,
             warnings: vec![self.notice()],
         }
     }

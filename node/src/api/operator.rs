@@ -19,7 +19,7 @@ use crate::backup::{self, Manifest};
 use crate::blockfile::{self, Exported};
 use crate::chain::Chain;
 use crate::limits::API_PATH_BODY_BYTES_MAX;
-use crate::verify::{self, Report};
+use crate::verify::{self, Failure, Report};
 
 /// `POST /verify?full=true`: judges the store of the running node up to its last commit. One at a
 /// time; takes as long as it takes, and goes on when its asker is gone.
@@ -41,7 +41,7 @@ pub(super) async fn verify(
     let judging = tokio::task::spawn_blocking(move || {
         let _place = place;
         let report = verify::check(&api.chain, &api.finder, is_full, &mut |_, _| ())?;
-        Ok(Report { rolled_back: api.mark.loss(), ..report })
+        Ok::<_, Failure>(Report { rolled_back: api.mark.loss(), ..report })
     });
     let judged = judging.await.map_err(|_| ApiError::internal("a verification ended early"))?;
     judged.map(Json).map_err(|failure| refusal(failure.into()))

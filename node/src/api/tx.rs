@@ -137,9 +137,13 @@ async fn find(api: &Arc<Api>, id: TxId) -> Result<Found, ApiError> {
 enum Looked {
     Found(Found),
     /// It may be in a block below this height, whose body is gone.
-    Pruned { from: u64 },
+    Pruned {
+        from: u64,
+    },
     /// In no block from this height on.
-    Nowhere { from: u64 },
+    Nowhere {
+        from: u64,
+    },
     /// In none that the index has read; it is behind.
     NotYet,
 }

@@ -160,6 +160,9 @@ impl From<BackupError> for CliError {
             BackupError::Open(error) => error.into(),
             BackupError::Store(error) | BackupError::Load(LoadError::Store(error)) => error.into(),
             BackupError::Load(LoadError::Rule { .. }) => Self::damaged("stored_block", message),
+            BackupError::Load(LoadError::Pruned { .. } | LoadError::PrunedState { .. }) => {
+                Self::damaged("pruned", message)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use steelyard_core::params::Params;
-use steelyard_migrations::node::VERSION;
+use steelyard_migrations::node::LAYOUT;
 use steelyard_runtime::failpoint;
 use steelyard_runtime::lock::FolderLock;
 use steelyard_runtime::sled_door::{Entry, VALUE_BYTES_MAX, is_missing};
@@ -68,8 +68,8 @@ fn check_kind(params: &Params, dir: &Path, manifest: &Manifest) -> Result<(), Ba
             file: has_file.then(|| dir.join(NETWORK_FILE)),
         });
     }
-    if manifest.schema > VERSION {
-        return Err(BackupError::Schema { found: manifest.schema, expected: VERSION });
+    if manifest.schema > LAYOUT.version() {
+        return Err(BackupError::Schema { found: manifest.schema, expected: LAYOUT.version() });
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use steelyard_core::params::Params;
-use steelyard_migrations::node::VERSION;
+use steelyard_migrations::node::LAYOUT;
 use steelyard_runtime::dirs::{create_private, sync_dir};
 use steelyard_runtime::lock::FolderLock;
 use steelyard_runtime::network_file::to_toml;
@@ -75,7 +75,7 @@ pub fn write(
             format: FORMAT,
             network: params.name.clone(),
             network_id: params.network_id(),
-            schema: VERSION,
+            schema: LAYOUT.version(),
             height: moment.tip.header.height,
             tip: moment.tip.id,
             state_root: moment.state.root(),

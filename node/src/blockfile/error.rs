@@ -144,6 +144,9 @@ impl From<BlockFileError> for CliError {
                 .with_hint("stop the node first: blocks go into a store that no node has open"),
             BlockFileError::Open(error) => error.into(),
             BlockFileError::Store(error) | BlockFileError::Load(LoadError::Store(error)) => error.into(),
+            BlockFileError::Load(LoadError::Pruned { .. }) => Self::refused("pruned", message)
+                .with_hint("begin with a block that is kept: --from HEIGHT; or ask a node without --prune"),
+            BlockFileError::Load(LoadError::PrunedState { .. }) => Self::damaged("pruned", message),
             BlockFileError::Load(LoadError::Rule { .. }) => {
                 Self::damaged("stored_block", message).with_hint("steelyard-node repair keeps what is right")
             }

@@ -258,7 +258,7 @@ impl Index {
     /// it cannot be followed, whatever its work, and nothing is said about it.
     #[must_use]
     pub fn is_beyond_pruning(&self, number: Number) -> bool {
-        self.bodies_from > 0 && self.get(self.fork_with_active(number)).header.height + 1 < self.bodies_from
+        self.bodies_from > 0 && self.get(self.active_ancestor(number)).header.height + 1 < self.bodies_from
     }
 
     /// Among valid blocks with more work than `than` that can be connected, the one with most; of

@@ -215,7 +215,7 @@ impl<'a> Session<'a> {
             Err(LoadError::Store(error)) => return Err(IndexFault::Machine(error.to_string())),
             Err(error @ LoadError::Rule { .. }) => Err(error.to_string()),
             // Nobody can look into it any more.
-            Err(LoadError::Pruned { .. }) => Ok(Vec::new()),
+            Err(LoadError::Pruned { .. } | LoadError::PrunedState { .. }) => Ok(Vec::new()),
         };
         let entries = entries.unwrap_or_else(|error| {
             let (id, height) = (entry.id, entry.header.height);

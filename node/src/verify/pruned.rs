@@ -16,6 +16,7 @@ use super::walk::compare_changes;
 use super::{Failure, Judged, Report, Source};
 use crate::chain::index::{Entry, Index, Number};
 use crate::chain::load::{genesis_entry, replay_log};
+use crate::mark::Mark;
 use crate::store::damaged;
 
 pub(super) fn judge(source: &Source<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<Judged, Failure> {
@@ -51,10 +52,11 @@ pub(super) fn judge(source: &Source<'_>, progress: &mut dyn FnMut(u64, u64)) -> 
         transactions,
         records: state.len(),
         side_blocks: u64::from(index.next_number()) - 1 - tip,
-        pending: 0,
         executed_from: Some(from),
+        ..Report::default()
     };
-    Ok(Judged { report, next: tip + 1, state })
+    let reached = Mark::at(source.until, index.get(index.tip()));
+    Ok(Judged { report, reached, next: tip + 1, state })
 }
 
 /// A stored block by every rule that needs no state.

@@ -269,6 +269,8 @@ fn without_an_index_what_is_pending_is_told_and_the_rest_refused() {
     let statuses: Statuses = stage.ask(&ids(&[&waiting]));
     assert_eq!(statuses.statuses[0], Status::Pending { queued: 0 });
     assert_eq!(stage.failure(&ids(&[&waiting, &mined])), "index_off");
+}
+
 /// A wallet must not take what a node has pruned for what never was.
 #[test]
 fn what_may_be_in_a_pruned_block_is_missing_and_all_else_as_from_any_node() {

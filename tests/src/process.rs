@@ -352,12 +352,12 @@ impl Api {
             .unwrap_or_else(|| panic!("no answer to {path}"))
     }
 
-    /// POST of many transactions at once; whether anybody answered.
+    /// POST of many transactions at once; `None` when nobody answers.
     #[must_use]
-    pub fn try_post_batch(&self, txs: &[Vec<u8>]) -> bool {
+    pub fn try_post_batch(&self, txs: &[Vec<u8>]) -> Option<Answer> {
         let txs: Vec<String> = txs.iter().map(hex::encode).collect();
         let request = self.agent.post(format!("{}/api/v1/txs", self.base));
-        answer(request.send_json(serde_json::json!({ "txs": txs }))).is_some()
+        answer(request.send_json(serde_json::json!({ "txs": txs })))
     }
 
     /// Asks again and again until the answer is as wanted.

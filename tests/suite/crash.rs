@@ -235,7 +235,7 @@ fn kill_at_step(data_dir: &Path, step: &str, hit: u32) {
                 scope.spawn(|| payer.pay(&node.api, &stop, &said));
             }
             scope.spawn(|| watch_tip(&node.api, &stop, &said));
-            scope.spawn(|| while node.api.try_post_batch(&big_batch(&mut dealer)) {});
+            scope.spawn(|| while node.api.try_post_batch(&big_batch(&mut dealer)).is_some() {});
         });
         assert_eq!(node.wait(), None, "{step}@{hit}: the node should have been ended by its fail point");
     }

@@ -2,6 +2,7 @@
 //! goes on by itself once there is room. Debug builds are told in a file how much is free.
 
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use steelyard_core::amount::COIN;
@@ -13,7 +14,7 @@ use steelyard_tests::network::{
     Network, peers, stop, submit, text, tip, wait_for_block, wait_for_height, wait_for_one_tip,
     wait_for_peers,
 };
-use steelyard_tests::process::{Launch, Node};
+use steelyard_tests::process::{Api, Launch, Node, node_program, wait_until};
 use steelyard_tests::wallet::Wallet;
 
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -57,7 +58,7 @@ fn codes(notices: &Value) -> Vec<&str> {
 fn wait_for_room(node: &Node, is_room: bool) {
     let root = |path: &str| node.api.get_root(path);
     let wanted = if is_room { vec![] } else { vec!["disk_full"] };
-    steelyard_tests::process::wait_until(
+    wait_until(
         || format!("{:?}", root("/readyz")),
         || (codes(&root("/readyz").json["reasons"]) == wanted).then_some(()),
     );
@@ -106,7 +107,8 @@ fn a_miner_rests_while_there_is_no_room_and_goes_on() {
     assert!(metrics.as_str().unwrap().contains(&format!("\nsteelyard_disk_free_bytes {LITTLE}\n")));
     // Past the bound, and not far enough.
     room.set(205 * 1024 * 1024);
-    node.api.wait_for("/status", |answer| answer.json["warnings"][0]["message"].to_string().contains("205"));
+    node.api
+        .wait_for("/status", |answer| answer.json["warnings"][0]["message"].to_string().contains("214.9 MB"));
     wait_for_room(&node, false);
     assert_eq!(tip(&node), stands);
     room.set(300 * GIB);
@@ -185,4 +187,101 @@ fn a_wallet_keeps_its_send_while_the_node_has_no_room_and_reads_on() {
     });
     assert_eq!(node.api.get(&format!("/address/{to}")).json["balance"], "1.5");
     wallet.stop();
+}
+
+/// A filesystem of a few MiB, in a namespace of its own where the machine allows that: the node fills it,
+/// ends with the reason, gets more room, and has everything that it has said.
+const FILLED: &str = r#"
+mount -t tmpfs -o size=11m none "$1" || exit 99
+"$2" dev --mine-on-tx --data-dir "$1/node" --api 127.0.0.1:0 --listen 127.0.0.1:0 --ready-file "$3/first" \
+    > /dev/null 2> "$3/log"
+echo "$?" > "$3/code.new" && mv "$3/code.new" "$3/code"
+mount -o remount,size=100m "$1" || exit 99
+exec "$2" dev --mine off --data-dir "$1/node" --api 127.0.0.1:0 --listen 127.0.0.1:0 --ready-file "$3/second"
+"#;
+
+/// Payments with long memos of one account, from a nonce on.
+fn long_payments(account: &Account, from: u64) -> Vec<Vec<u8>> {
+    let payment = |nonce| {
+        let terms = Terms { nonce, memo: vec![7; 256], ..Terms::default() };
+        let payment = Payment { asset: AssetId::COINS, to: Address([7; 32]), amount: 1 };
+        account.pay(Params::dev().network_id(), terms, vec![payment]).to_bytes()
+    };
+    (from..from + 100).map(payment).collect()
+}
+
+/// Sends payments until nobody answers any more, and gives the ids of those that were taken.
+fn fill(api: &Api) -> Vec<String> {
+    let accounts: Vec<Account> = (1..10).map(Account::dev).collect();
+    let mut taken = Vec::new();
+    for round in 0..10 {
+        for account in &accounts {
+            let Some(answer) = api.try_post_batch(&long_payments(account, round * 100)) else { return taken };
+            match &answer.json {
+                Value::Array(verdicts) => {
+                    taken.extend(
+                        verdicts.iter().filter_map(|verdict| Some(verdict["id"].as_str()?.to_owned())),
+                    );
+                }
+                _ => assert!(["outcome_unknown", "stopping"].contains(&answer.code()), "{answer:?}"),
+            }
+        }
+    }
+    panic!("{} payments did not fill the disk", taken.len());
+}
+
+#[test]
+fn a_disk_that_is_really_full_ends_the_node_in_order_and_nothing_is_lost() {
+    let unshared = |args: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount"]).args(args).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (mount, notes) = (folder.path().join("mount"), folder.path().join("notes"));
+    std::fs::create_dir(&mount).unwrap();
+    std::fs::create_dir(&notes).unwrap();
+    let plain = |path: &Path| path.to_str().unwrap().to_owned();
+    let is_possible = unshared(&["mount", "-t", "tmpfs", "none", &plain(&mount)]).status();
+    if !is_possible.is_ok_and(|status| status.success()) {
+        println!("skipped: this machine gives no filesystem of a few MiB");
+        return;
+    }
+    let program = plain(&node_program());
+    let mut command = unshared(&["sh", "-c", FILLED, "sh", &plain(&mount), &program, &plain(&notes)]);
+    // The watch would stop it before the disk does.
+    command.env("STEELYARD_NODE__DISK_STOP", "0");
+    let mut child = Killed(command.spawn().unwrap());
+    let note = |name: &str| {
+        let path = notes.join(name);
+        wait_until(
+            || format!("{name} of {:?}", std::fs::read_dir(&notes)),
+            || std::fs::read_to_string(&path).ok(),
+        )
+    };
+    let api =
+        |ready: String| Api::new(serde_json::from_str::<Value>(&ready).unwrap()["api"].as_str().unwrap());
+    let taken = fill(&api(note("first")));
+    assert!(taken.len() > 100);
+    assert_eq!(note("code").trim(), "1");
+    let log = note("log");
+    for words in ["no space left on the disk", &plain(&mount), "nothing that was acknowledged is lost"] {
+        assert!(log.contains(words), "{words}: {log}");
+    }
+    let api = api(note("second"));
+    for id in &taken {
+        assert_eq!(api.get(&format!("/tx/{id}")).status, 200, "{id}");
+    }
+    assert!(child.0.try_wait().unwrap().is_none());
+}
+
+/// A process that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

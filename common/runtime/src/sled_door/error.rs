@@ -183,6 +183,8 @@ fn sort_io(source: io::Error) -> Fault {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
             Fault::Content("a file holds no valid data".to_owned())
         }
+        // The engine passes on what the machine said in the form for programmers.
+        kind @ (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Fault::Machine(kind.into()),
         _ => Fault::Machine(source),
     }
 }

@@ -16,6 +16,7 @@
 //! | `forks` | a tree of forks in every order of arrival, by a node's chain in this process |
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
 //! | `reference` | blocks that arrive at a node, compared with the second implementation |
+//! | `ops` | backup, restore, export, import, repair, doctor, each also killed half way |
 //! | `tamper` | `verify --full` on tampered stores |
 //! | `tidy` | layers, purity, heads, the README's paths |
 //!
@@ -32,6 +33,7 @@ mod generated;
 mod golden;
 mod light;
 mod node_scenarios;
+mod ops;
 mod payment;
 mod peers;
 mod reference;

@@ -20,6 +20,7 @@
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
 //! | `reference` | blocks that arrive at a node, compared with the second implementation |
 //! | `migrations` | frozen stores of every version, brought to the present one |
+//! | `ops` | backup, restore, export, import, repair, doctor, each also killed half way |
 //! | `tamper` | `verify --full` on tampered stores |
 //! | `tidy` | layers, purity, heads, the README's paths |
 //!
@@ -39,6 +40,7 @@ mod light;
 mod mark;
 mod migrations;
 mod node_scenarios;
+mod ops;
 mod payment;
 mod peers;
 mod prune;

@@ -99,6 +99,9 @@ fn read_blocks(
         if header.height != place.height {
             return Err(place.wrong(format!("it says that its height is {}", header.height)));
         }
+        if last.is_some_and(|last| last != header.prev) {
+            return Err(place.wrong("its parent is not the block before it".to_owned()));
+        }
         if !taker.knows(&id) {
             let body = Body::from_bytes(body, usize::try_from(BLOCK_BYTES_LIMIT).unwrap_or(usize::MAX));
             let body = body.map_err(|error| place.wrong(format!("its body cannot be read: {error}")))?;

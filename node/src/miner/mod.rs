@@ -198,6 +198,7 @@ pub fn find(chain: &Chain, seen: Ticks, template: &Template, status: &MinerStatu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chain::view::Shared;
     use crate::node;
     use steelyard_core::params::Params;
 
@@ -206,6 +207,15 @@ mod tests {
 
     #[test]
     fn a_search_ends_when_the_node_turns_out_to_be_far_behind() {
+        a_search_ends(|shared| shared.set_catching_up(true));
+    }
+
+    #[test]
+    fn a_search_ends_when_there_is_a_chain_that_cannot_be_followed() {
+        a_search_ends(|shared| shared.set_beyond_pruning(true));
+    }
+
+    fn a_search_ends(happens: impl FnOnce(&Shared)) {
         let dir = tempfile::tempdir().unwrap();
         let (store, loaded) = node::open(Params::dev(), dir.path()).unwrap();
         let (chain, _) = Chain::start(loaded, store).unwrap();
@@ -213,7 +223,7 @@ mod tests {
         let mut template = template(&chain, &payout, clock::now_ms());
         template.header.bits = HARDEST;
         let status = Arc::new(MinerStatus::default());
-        chain.shared.set_catching_up(true);
+        happens(&chain.shared);
         // Ends a search that goes on, so that the test fails and does not hang.
         let (late, searched) = (chain.clone(), Arc::clone(&status));
         let guard = std::thread::spawn(move || {

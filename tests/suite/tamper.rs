@@ -95,8 +95,9 @@ fn an_honest_store_is_in_order() {
     let folder = Folder::new(chain.params());
     folder.feed(chain.blocks());
     let records = chain.state().len();
-    let expected = Report { blocks: 12, transactions: 24, records, ..Report::default() };
-    assert_eq!(folder.verify(false).unwrap(), expected);
+    let expected =
+        Report { blocks: 12, transactions: 24, records, executed_from: Some(1), ..Report::default() };
+    assert_eq!(folder.verify(false).unwrap(), Report { executed_from: None, ..expected });
     assert_eq!(folder.verify(true).unwrap(), expected);
     // A branch that loses, one that wins, a checkpoint between them, and something that waits.
     let mut loses = chain.fork_at(9).mined_by(&Account::numbered(50));
@@ -112,7 +113,8 @@ fn an_honest_store_is_in_order() {
     let records = wins.state().len();
     let expected =
         Report { blocks: 14, transactions: 12, records, side_blocks: 8, pending: 12, ..Report::default() };
-    assert_eq!(folder.verify(false).unwrap(), expected);
+    let expected = Report { executed_from: Some(1), ..expected };
+    assert_eq!(folder.verify(false).unwrap(), Report { executed_from: None, ..expected });
     assert_eq!(folder.verify(true).unwrap(), expected);
     // Verifying changes nothing.
     assert_eq!(folder.verify(true).unwrap(), expected);

@@ -54,6 +54,7 @@ fn card(title: &str, status: &Value, now: u64) -> String {
     };
     say("mining", mining);
     say("disk", number("disk_bytes").map(words::bytes));
+    say("pruned", number("pruned_below").map(|from| format!("below height {}", words::grouped(from))));
     for warning in status["warnings"].as_array().into_iter().flatten() {
         let words = warning["message"].as_str().map_or_else(|| warning.to_string(), str::to_owned);
         say("warning", Some(words));
@@ -70,7 +71,7 @@ mod tests {
         let status = serde_json::json!({
             "version": "0.1.0", "network": "dev", "network_id": "ab", "height": 1234, "tip": "cd", "tip_time": 1000,
             "mempool_txs": 1, "mempool_bytes": 200, "mining": true, "hash_rate": 5000, "peers": 2, "syncing": true,
-            "headers_height": 4_936, "warnings": [{"code": "disk_full", "message": "the disk is full"}],
+            "headers_height": 4_936, "pruned_below": 1_000, "warnings": [{"code": "disk_full", "message": "the disk is full"}],
         });
         let text = card("steelyard-node 0.1.0 at 127.0.0.1:1", &status, 3_000);
         let lines: Vec<_> = text.lines().collect();
@@ -85,6 +86,7 @@ mod tests {
                 "  peers     2",
                 "  pending   1 transaction, 200 bytes",
                 "  mining    on, 5,000 tries a second",
+                "  pruned    below height 1,000",
                 "  warning   the disk is full",
             ]
         );

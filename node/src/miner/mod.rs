@@ -198,11 +198,17 @@ pub fn find(chain: &Chain, seen: Ticks, template: &Template, status: &MinerStatu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chain::view::Shared;
     use crate::node;
     use steelyard_core::params::Params;
 
     /// The hardest target that can be written: nobody finds a block.
     const HARDEST: u32 = 0x0101_0000;
+
+    #[test]
+    fn a_search_ends_when_there_is_a_chain_that_cannot_be_followed() {
+        assert_ends_a_search(|chain| chain.shared.set_beyond_pruning(true));
+    }
 
     /// What makes a search vain while it goes on.
     fn assert_ends_a_search(vain: impl FnOnce(&Chain)) {

@@ -242,7 +242,7 @@ impl ChainRead for MemoryChain {
     }
 
     fn is_beyond_pruning(&self, id: &BlockId) -> bool {
-        let mut at = self.blocks[id].header;
+        let Some(mut at) = self.blocks.get(id).map(|stored| stored.header) else { return false };
         while self.active.get(at.height as usize) != Some(&at.id()) {
             at = self.blocks[&at.prev].header;
         }

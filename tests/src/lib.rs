@@ -11,6 +11,7 @@ pub mod chainfile;
 pub mod fork_cases;
 pub mod fuzz;
 pub mod generate;
+pub mod indexed;
 pub mod inprocess;
 pub mod network;
 pub mod peer;

@@ -15,6 +15,7 @@
 //! | `peers` | nodes that find, feed and cheat one another |
 //! | `forks` | a tree of forks in every order of arrival, by a node's chain in this process |
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
+//! | `index` | the index of the chain: kills at every step, damage, nodes with and without it |
 //! | `reference` | blocks that arrive at a node, compared with the second implementation |
 //! | `tamper` | `verify --full` on tampered stores |
 //! | `tidy` | layers, purity, heads, the README's paths |
@@ -30,6 +31,7 @@ mod forks;
 mod fuzz;
 mod generated;
 mod golden;
+mod index;
 mod light;
 mod node_scenarios;
 mod payment;

@@ -228,7 +228,10 @@ fn a_node_makes_its_index_again_whatever_became_of_it() {
         assert_eq!(node.terminate().0, Some(0), "{name}");
         // The one that was made is found fit.
         let said = std::fs::read_to_string(launch.data_dir.with_extension("log")).unwrap();
-        assert_eq!(said.contains("made again"), name != "deleted" && name != "cut short", "{name}: {said}");
+        // sled opens what was cut short at an earlier moment, or not at all.
+        if name != "cut short" {
+            assert_eq!(said.contains("made again"), name != "deleted", "{name}: {said}");
+        }
         let node = launch.start();
         assert_all_found(&node, &ids);
         let said = std::fs::read_to_string(launch.data_dir.with_extension("log")).unwrap();

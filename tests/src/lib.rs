@@ -12,6 +12,7 @@ pub mod fork_cases;
 pub mod frozen;
 pub mod fuzz;
 pub mod generate;
+pub mod indexed;
 pub mod inprocess;
 pub mod network;
 pub mod peer;

@@ -143,6 +143,7 @@ fn scenario_17_kill_at_random_moments_loses_nothing_acknowledged() {
     let said = said.into_inner().unwrap();
     let mut node = launch.start();
     assert_kept(&node, &said, (0, 0));
+    crate::index::assert_histories(&node.api);
     node.kill();
     opens.sort();
     println!(

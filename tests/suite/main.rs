@@ -18,6 +18,7 @@
 //! | `disk` | a disk without room, at every door of a node |
 //! | `mark` | a store that lost its end |
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
+//! | `index` | the index of the chain: kills at every step, damage, nodes with and without it |
 //! | `reference` | blocks that arrive at a node, compared with the second implementation |
 //! | `migrations` | frozen stores of every version, brought to the present one |
 //! | `ops` | backup, restore, export, import, repair, doctor, each also killed half way |
@@ -36,6 +37,7 @@ mod forks;
 mod fuzz;
 mod generated;
 mod golden;
+mod index;
 mod light;
 mod mark;
 mod migrations;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use steelyard_runtime::sled_door::Batch;
+use steelyard_runtime::sled_door::{Batch, is_missing};
 use steelyard_runtime::{clock, failpoint};
 
 use super::entry::{Entry, Mark, entries_of};
@@ -43,14 +43,18 @@ impl Keeper {
     /// Runs until the node stops.
     pub(super) fn run(self) {
         let _end = End(&self.finder);
-        let mut is_unfit = false;
+        let (mut is_unfit, mut said) = (false, None);
         while !self.is_stopping() {
             let served = self.open(is_unfit).and_then(|shelf| Session::new(&self, shelf)?.serve());
             let Err(fault) = served else { return };
             is_unfit = matches!(fault, IndexFault::Unfit(_));
-            let next = if is_unfit { "made again from the blocks" } else { "opened again" };
-            tracing::warn!(reason = %fault, "the index failed; it will be {next}");
-            self.finder.fail(fault.to_string());
+            let reason = fault.to_string();
+            // The same is said once, however often it is tried.
+            if said.as_ref() != Some(&reason) {
+                tracing::warn!(reason, "the index cannot be used; it is tried again soon");
+            }
+            self.finder.fail(reason.clone());
+            said = Some(reason);
             self.pause();
         }
     }
@@ -74,7 +78,7 @@ impl Keeper {
     fn open(&self, is_unfit: bool) -> Result<Shelf, IndexFault> {
         let opened = if is_unfit {
             Err(IndexFault::Unfit("it was damaged".into()))
-        } else if Shelf::is_missing(&self.dir) {
+        } else if is_missing(&self.dir) {
             self.create()?;
             self.open_stored()
         } else {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use steelyard_core::hash::{BlockId, NetworkId};
 use steelyard_runtime::dirs::sync_dir;
 use steelyard_runtime::failpoint;
-use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError, is_missing, make_whole};
+use steelyard_runtime::sled_door::{Batch, Door, DoorOptions, OpenError, make_whole};
 
 use super::entry::{Mark, SECRET_BYTES, Secret};
 use super::run::Run;
@@ -18,6 +18,8 @@ use crate::store::{StoreError, damaged};
 
 /// Folder of the index inside the node's folder.
 pub const INDEX_FOLDER: &str = "index";
+/// What the folder of a store holds at least.
+const STORE_FILES: [&str; 2] = ["conf", "db"];
 const DOOR: DoorOptions = DoorOptions { cache_bytes: INDEX_CACHE_BYTES };
 
 /// Why the index cannot be used now.
@@ -70,8 +72,8 @@ impl Shelf {
         network: &NetworkId,
         is_known: impl Fn(&BlockId) -> bool,
     ) -> Result<Self, IndexFault> {
-        if !dir.is_dir() {
-            return Err(IndexFault::Unfit("it is no folder".into()));
+        if !is_store(dir) {
+            return Err(foreign(dir));
         }
         let door = Door::open(dir, DOOR)?;
         let head = Head::from_bytes(&get(&door, &key(Space::Meta, META_HEAD, 0))?)?;
@@ -105,11 +107,6 @@ impl Shelf {
             batch.put(at, sealed(&at, payload));
         }
         make_whole(dir, DOOR, batch, |_| Ok(())).map_err(|error| IndexFault::Machine(error.to_string()))
-    }
-
-    /// Whether there is nothing at all in the folder's place.
-    pub(super) fn is_missing(dir: &Path) -> bool {
-        !dir.is_file() && is_missing(dir)
     }
 
     /// What the index is made of from now on, durable when this returns.
@@ -168,14 +165,17 @@ impl Shelf {
     }
 }
 
-/// Throws an index away. A kill in between leaves one or none, never half of one.
+/// Throws an index away, if there is one; what is none is left alone. A kill in between leaves one or
+/// none, never half of one.
 ///
 /// # Errors
 /// The machine's.
 pub fn discard(dir: &Path) -> std::io::Result<()> {
     let aside = aside(dir);
-    remove(&aside)?;
-    if std::fs::symlink_metadata(dir).is_err() {
+    if is_store(&aside) {
+        std::fs::remove_dir_all(&aside)?;
+    }
+    if !is_store(dir) {
         return Ok(());
     }
     failpoint::hit("index.before_discard");
@@ -183,19 +183,22 @@ pub fn discard(dir: &Path) -> std::io::Result<()> {
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     sync_dir(parent.unwrap_or(Path::new(".")))?;
     failpoint::hit("index.after_rename");
-    remove(&aside)
+    std::fs::remove_dir_all(&aside)
+}
+
+fn is_store(folder: &Path) -> bool {
+    STORE_FILES.iter().any(|name| folder.join(name).is_file())
+}
+
+/// Somebody's, which nothing is done to.
+fn foreign(dir: &Path) -> IndexFault {
+    IndexFault::Machine(format!(
+        "{} does not look like an index, so it is left alone; move it away",
+        dir.display()
+    ))
 }
 
 /// What an index is called while it is being deleted.
 fn aside(dir: &Path) -> PathBuf {
     dir.with_extension("discarded")
-}
-
-fn remove(path: &Path) -> std::io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(meta) if meta.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-    }
 }

@@ -13,7 +13,7 @@ use steelyard_core::types::body::Coinbase;
 use steelyard_core::types::transaction::{Action, Transaction, asset_id};
 use steelyard_ledger::story::Story;
 use steelyard_node::chain::Chain;
-use steelyard_node::chain::check::{UncheckedBlock, load_proven_body};
+use steelyard_node::chain::check::{UncheckedBlock, load_right_body};
 use steelyard_node::finder::{Finder, FinderLimits, INDEX_FOLDER, Key, Order, Position, Query};
 use steelyard_node::store::STORE_FOLDER;
 
@@ -136,7 +136,7 @@ impl Truth {
         let mut truth = Self::default();
         for height in 1.. {
             let Some(entry) = chain.shared.read().active(height).cloned() else { break };
-            let body = load_proven_body(&chain.shared, &chain.store, &entry).expect("bodies are as stored");
+            let body = load_right_body(&chain.shared, &chain.store, &entry).expect("bodies are as stored");
             for (item, bytes) in (0..).zip(&body.items) {
                 truth.note(Position { height, item }, bytes);
             }

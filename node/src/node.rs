@@ -135,14 +135,8 @@ impl Node {
         let (chain, writer) = Chain::start(loaded, store).map_err(thread)?;
         let (ticks, ticking) = net::ticks::start(&chain.shared).map_err(thread)?;
         let mut others = vec![ticking];
-        let finder = if config.index {
-            let folder = config.data_dir.join(INDEX_FOLDER);
-            let (finder, keeping) = Finder::start(&chain, &folder, FinderLimits::NODE).map_err(thread)?;
-            others.push(keeping);
-            finder
-        } else {
-            Finder::off()
-        };
+        let (finder, keeping) = start_index(&config, &chain).map_err(thread)?;
+        others.extend(keeping);
         let token_file = config.data_dir.join(TOKEN_FILE);
         let token = token::create(&token_file).map_err(|error| cannot("write", &token_file, &error))?;
         let (status, threads) = match &config.miner {
@@ -237,6 +231,16 @@ pub fn open(params: Params, data_dir: &Path) -> Result<(Arc<Store>, Loaded), Cli
     let store = Store::open(&data_dir.join(STORE_FOLDER), &genesis.id.into())?;
     let loaded = load::load_from(params, genesis, &store).map_err(load_error)?;
     Ok((Arc::new(store), loaded))
+}
+
+/// Starts the index, if there is to be one; it opens its store by itself.
+fn start_index(config: &NodeConfig, chain: &Chain) -> std::io::Result<(Arc<Finder>, Option<JoinHandle<()>>)> {
+    if !config.index {
+        return Ok((Finder::off(), None));
+    }
+    let folder = config.data_dir.join(INDEX_FOLDER);
+    let (finder, keeping) = Finder::start(chain, &folder, FinderLimits::NODE)?;
+    Ok((finder, Some(keeping)))
 }
 
 /// A store that opens but does not hold a chain, with what to do.

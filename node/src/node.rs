@@ -158,14 +158,8 @@ impl Node {
         let marking = mark.start().map_err(thread)?;
         let (ticks, ticking) = net::ticks::start(&chain.shared).map_err(thread)?;
         let mut others = vec![watching, marking, ticking];
-        let finder = if config.index {
-            let folder = config.data_dir.join(INDEX_FOLDER);
-            let (finder, keeping) = Finder::start(&chain, &folder, FinderLimits::NODE).map_err(thread)?;
-            others.push(keeping);
-            finder
-        } else {
-            Finder::off()
-        };
+        let (finder, keeping) = start_index(&config, &chain).map_err(thread)?;
+        others.extend(keeping);
         let token_file = config.data_dir.join(TOKEN_FILE);
         let token = token::create(&token_file).map_err(|error| cannot("write", &token_file, &error))?;
         let (status, threads) = match &config.miner {
@@ -282,6 +276,16 @@ fn open_and_tell(
     found(store.tip().map_err(|error| load_error(error.into()))?);
     let loaded = load::load_from(params, genesis, &store).map_err(load_error)?;
     Ok((Arc::new(store), loaded))
+}
+
+/// Starts the index, if there is to be one; it opens its store by itself.
+fn start_index(config: &NodeConfig, chain: &Chain) -> std::io::Result<(Arc<Finder>, Option<JoinHandle<()>>)> {
+    if !config.index {
+        return Ok((Finder::off(), None));
+    }
+    let folder = config.data_dir.join(INDEX_FOLDER);
+    let (finder, keeping) = Finder::start(chain, &folder, FinderLimits::NODE)?;
+    Ok((finder, Some(keeping)))
 }
 
 /// A store that opens but does not hold a chain, with what to do.

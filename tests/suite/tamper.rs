@@ -162,7 +162,7 @@ fn a_running_node_is_verified_while_blocks_come() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(writer.submit_tx(tx)).unwrap();
         let report = steelyard_node::verify::check(
-            &writer,
+            writer,
             &steelyard_node::finder::Finder::off(),
             true,
             &mut |_, _| (),

@@ -95,7 +95,7 @@ async fn taken(
     let (ids, shared) = (Arc::new(ids), &chain.shared);
     loop {
         let (chain, index, asked) = (chain.clone(), Arc::clone(finder), Arc::clone(&ids));
-        let (taken, is_certain) = workers.run(move || look(&chain, &index, &asked)).await??;
+        let Known { taken, is_certain } = workers.run(move || look(&chain, &index, &asked)).await??;
         match is_certain {
             _ if taken.len() == ids.len() => return Ok(taken),
             Ok(true) | Err(FinderError::Off) => return Ok(taken),
@@ -106,12 +106,15 @@ async fn taken(
     }
 }
 
-/// The same as far as it is known now, and whether that is all, or why that cannot be said. Blocks.
-fn look(
-    chain: &Chain,
-    finder: &Finder,
-    ids: &[TxId],
-) -> Result<(HashMap<TxId, bool>, Result<bool, FinderError>), LookupError> {
+/// What is known of transactions at one moment.
+struct Known {
+    taken: HashMap<TxId, bool>,
+    /// Whether that is all, or why that cannot be said.
+    is_certain: Result<bool, FinderError>,
+}
+
+/// The same as far as it is known now. Blocks.
+fn look(chain: &Chain, finder: &Finder, ids: &[TxId]) -> Result<Known, LookupError> {
     let look = Look::at(finder, ids);
     let (mut taken, candidates, is_certain) = {
         // Pool and chain at one moment: a transaction moves from one to the other.
@@ -124,7 +127,7 @@ fn look(
     locate(chain, candidates, |id, _, _, _| {
         taken.entry(id).or_insert(true);
     })?;
-    Ok((taken, is_certain))
+    Ok(Known { taken, is_certain })
 }
 
 #[cfg(test)]

@@ -235,5 +235,5 @@ fn what_a_kill_left_is_swept_and_nothing_else() {
     let stage = Stage::open(dir, maker);
     stage.assert_right(false);
     let (dir, _maker) = stage.stop();
-    assert!(!keys(&dir.path().join(INDEX_FOLDER)).iter().any(|found| is_left(found)));
+    assert!(!keys(&dir.path().join(INDEX_FOLDER)).iter().any(is_left));
 }

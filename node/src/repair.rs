@@ -149,9 +149,9 @@ fn sound(store: &Store, genesis: &Genesis, judged: &verify::Report) -> Result<Re
 }
 
 fn put_aside(data_dir: &Path, genesis: &Genesis, found: String) -> Result<Report, Failure> {
-    let build = Build::begin(data_dir).map_err(|source| io("clear", source))?;
+    // Nothing that was begun is of use.
+    Build::begin(data_dir).map_err(|source| io("clear", source))?;
     let kept = build::set_aside(data_dir).map_err(|source| io("put aside", source))?;
-    drop(build);
     let kept_bytes = steelyard_runtime::disk::files_bytes(&kept);
     Ok(Report { found: Some(found), kept: Some(kept), kept_bytes, ..nothing(genesis) })
 }

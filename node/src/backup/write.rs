@@ -1,7 +1,7 @@
 //! Making a backup. Must not know whether a node runs: it is given a moment of the chain.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ use super::{BackupError, FORMAT, FileNote, Manifest, NETWORK_FILE, NOTE_FILE, No
 use crate::chain::load;
 use crate::chain::view::Moment;
 use crate::store::entries::{for_each_checkpoint_entry, run_entries};
-use crate::store::schema::Space;
+use crate::store::schema::{Space, split};
 use crate::store::{PROGRAM, STORE_FOLDER, Store};
 
 /// Spaces of which nothing changes once its commit is done: the others are written anew.
@@ -88,7 +88,9 @@ pub fn write(
         };
         manifest.save(dir)
     });
-    if made.is_err() {
+    let is_ours =
+        !matches!(&made, Err(BackupError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists);
+    if made.is_err() && is_ours {
         // The failure is what is told; a folder that stays has no manifest and is no backup.
         let _ = discard(dir);
     }
@@ -111,8 +113,8 @@ fn copy(
     let spaces = KEPT.len() as u64;
     for (place, space) in (0..).zip(KEPT) {
         let mut seen = 0;
-        store.for_each_entry(space, moment.seq, &mut |key, value| {
-            let seq = crate::store::schema::split(key).map_or(seen, |(seq, _)| seq);
+        store.for_each_entry(space, moment.seq, |key, value| {
+            let seq = split(key).map_or(seen, |(seq, _)| seq);
             if seq > seen {
                 seen = seq;
                 progress((place * moment.seq + seq) / spaces, moment.seq);

@@ -25,7 +25,7 @@ impl Store {
         &self,
         space: Space,
         until: u64,
-        each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), E>,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let all = range(space, 0, until);
         let mut from = all.start().to_vec();
@@ -109,7 +109,7 @@ impl Store {
 pub fn for_each_checkpoint_entry<E>(
     state: &Trie,
     seq: u64,
-    each: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), E>,
+    mut each: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let generation = FIRST;
     let chunks =

@@ -405,7 +405,7 @@ const _: () = assert!(PRUNE_MARGIN + PRUNE_STEP <= PRUNE_DEPTH_LEAST / 4);
 const _: () = assert!(API_FORKS_MAX as u64 > API_FORKS_DEPTH_MAX);
 const _: () = assert!(QUEUED_BYTES_MAX > (TX_BYTES_MAX + MEMPOOL_OVERHEAD_BYTES) * 64);
 // What the node may take of memory beside what grows with its chain (some 200 bytes a record of the state,
-// 500 a block, 16 a transaction): sled's cache, what sled keeps of writes until it is reopened and the
+// 800 a block, 16 a transaction): sled's cache, what sled keeps of writes until it is reopened and the
 // memory given back, pending transactions, bodies that sync holds, what peers, wallets and callers of the
 // API have sent and nobody has looked at yet. Bytes as they are sent; decoded they may be as many again.
 const _: () = assert!(

@@ -138,6 +138,7 @@ async fn figures_are_there_and_right() {
     stage.mine().await;
     stage.mine().await;
     stage.submit(&pay(0, 1)).await.typed::<Value>();
+    let before = stage.chain.store.bytes_written_in_all();
     stage.chain.store.reopen().unwrap();
     let (state, seq) = (stage.chain.shared.read().state(), stage.chain.shared.read().seq());
     stage.chain.store.write_checkpoint(&state, seq).unwrap();
@@ -184,6 +185,7 @@ async fn figures_are_there_and_right() {
         assert!(figure("process_resident_memory_bytes") > 1e5 && figure("process_open_fds") > 0.0);
     }
     let written = figure("db_written_bytes_total");
+    assert!(written > before as f64, "a reopening forgets nothing");
     stage.mine().await;
     let later = self::samples(&String::from_utf8(stage.ask(get("/metrics")).await.bytes).unwrap());
     assert!(later["steelyard_db_written_bytes_total"] > written, "it only grows");

@@ -15,6 +15,7 @@
 //! | `peers` | nodes that find, feed and cheat one another |
 //! | `forks` | a tree of forks in every order of arrival, by a node's chain in this process |
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
+//! | `disk` | power cuts, full disks, disks that fail, damaged files (on Linux) |
 //! | `reference` | blocks that arrive at a node, compared with the second implementation |
 //! | `tamper` | `verify --full` on tampered stores |
 //! | `tidy` | layers, purity, heads, the README's paths |
@@ -25,6 +26,8 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout)]
 
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod doors;
 mod forks;
 mod fuzz;

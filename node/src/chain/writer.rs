@@ -18,6 +18,7 @@ use steelyard_core::consensus::transaction::CheckedTx;
 use steelyard_core::consensus::transition::connect_block;
 use steelyard_core::hash::BlockId;
 use steelyard_core::state::{Key, Record, Trie};
+use steelyard_runtime::failpoint::lowered;
 
 use super::Command;
 use super::error::{Accepted, BlockError};
@@ -366,14 +367,15 @@ impl Writer {
 
     /// What can wait for a moment between commits: reopening sled, checkpoints.
     fn keep_house(&mut self, reopen_bytes: u64) -> Result<(), StoreError> {
-        if self.store.bytes_written() >= reopen_bytes {
-            let took = self.store.reopen().map_err(|error| damaged(error.to_string()))?;
+        if self.store.bytes_written() >= lowered("reopen_bytes", reopen_bytes) {
+            let took = self.store.reopen()?;
             tracing::debug!(ms = took.as_millis(), "store reopened");
         }
         if self.checkpoint.as_ref().is_some_and(JoinHandle::is_finished) {
             self.finish_checkpoint()?;
         }
-        let enough = self.unsaved_records > CHECKPOINT_RECORDS_LEAST.max(self.state.len() / 2)
+        let least = lowered("checkpoint_records", CHECKPOINT_RECORDS_LEAST);
+        let enough = self.unsaved_records > least.max(self.state.len() / 2)
             || self.seq - self.checkpoint_seq > CHECKPOINT_COMMITS;
         if enough && self.checkpoint.is_none() {
             (self.unsaved_records, self.checkpoint_seq) = (0, self.seq);

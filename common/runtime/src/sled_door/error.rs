@@ -105,13 +105,31 @@ impl StoreError {
     }
 }
 
+/// What a machine that refuses leaves to do.
+const SEE_TO_THE_DISK: &str =
+    "nothing acknowledged is lost: see to the room and the health of the disk (df, dmesg), then start again";
+
+/// A store that does not open again is one that can be neither read nor written.
+impl From<OpenError> for StoreError {
+    fn from(error: OpenError) -> StoreError {
+        match error {
+            OpenError::Damaged { reason, .. } => StoreError::Damaged { reason },
+            OpenError::Io { source, .. } => StoreError::Io { doing: "reopen", source },
+            OpenError::Locked { .. } => {
+                StoreError::Io { doing: "reopen", source: io::ErrorKind::ResourceBusy.into() }
+            }
+            OpenError::Poisoned { .. } => StoreError::Poisoned,
+        }
+    }
+}
+
 impl From<OpenError> for CliError {
     fn from(error: OpenError) -> CliError {
         let message = error.to_string();
         match error {
             OpenError::Damaged { .. } => CliError::new(ExitCode::Damaged, "store_damaged", message),
             OpenError::Locked { .. } => CliError::new(ExitCode::InUse, "store_in_use", message),
-            OpenError::Io { .. } => CliError::new(ExitCode::Other, "store_unavailable", message),
+            OpenError::Io { .. } => CliError::other("store_unavailable", message).with_hint(SEE_TO_THE_DISK),
             OpenError::Poisoned { .. } => CliError::new(ExitCode::Other, "store_poisoned", message),
         }
     }
@@ -122,7 +140,7 @@ impl From<StoreError> for CliError {
         let message = error.to_string();
         match error {
             StoreError::Damaged { .. } => CliError::new(ExitCode::Damaged, "store_damaged", message),
-            StoreError::Io { .. } => CliError::new(ExitCode::Other, "store_unavailable", message),
+            StoreError::Io { .. } => CliError::other("store_unavailable", message).with_hint(SEE_TO_THE_DISK),
             StoreError::Poisoned => CliError::new(ExitCode::Other, "store_poisoned", message),
             StoreError::ValueTooLarge { .. } | StoreError::Closed => {
                 CliError::new(ExitCode::Other, "store_failed", message)
@@ -156,6 +174,33 @@ fn sort_io(source: io::Error) -> Fault {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
             Fault::Content("a file holds no valid data".to_owned())
         }
-        _ => Fault::Machine(source),
+        _ => Fault::Machine(as_the_machine_said(source)),
+    }
+}
+
+/// The engine hands on a failure of its own threads as the debug form of the machine's answer.
+fn as_the_machine_said(source: io::Error) -> io::Error {
+    let text = source.to_string();
+    let code = text.strip_prefix("Os { code: ").and_then(|rest| rest.split(',').next()?.parse().ok());
+    code.map_or(source, io::Error::from_raw_os_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_the_engines_threads_reads_as_the_machine_said_it() {
+        let full = io::Error::from_raw_os_error(28);
+        let handed_on = io::Error::new(full.kind(), format!("{full:?}"));
+        assert_eq!(as_the_machine_said(handed_on).to_string(), full.to_string());
+        assert_eq!(as_the_machine_said(io::Error::other("x")).to_string(), "x");
+    }
+
+    #[test]
+    fn a_machine_that_refuses_a_reopening_is_no_damage() {
+        let refused = OpenError::io(Path::new("/x"), "open", io::Error::from_raw_os_error(28));
+        let error = CliError::from(StoreError::from(refused));
+        assert_eq!((error.exit, error.hint.is_some()), (ExitCode::Other, true));
     }
 }

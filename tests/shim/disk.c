@@ -29,7 +29,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum kind { CREATE = 1, WRITE, RESIZE, SYNC, SYNC_FAILED, RENAME, UNLINK, MKDIR, RMDIR, SYNC_FOLDER };
+enum kind { CREATE = 1, WRITE, RESIZE, SYNC, SYNC_FAILED, RENAME, UNLINK, MKDIR, RMDIR, SYNC_FOLDER, LINK };
 
 // One record of the log; path, second path and data follow.
 struct head {
@@ -218,12 +218,14 @@ static ssize_t written(int fd, const void *data, size_t bytes, off_t at) {
   if (!is_ours(fd, &st, path)) return really_written(fd, data, bytes, at);
   take_turn();
   ssize_t done = -1;
+  // Looked at once: the test may change it at any moment.
+  int64_t room = control->room;
   if (is_due(&control->write_fails_in)) {
     errno = EIO;
-  } else if (bytes && is_full()) {
+  } else if (bytes && room == 0) {
     errno = ENOSPC;
   } else {
-    if (control->room > 0 && (int64_t)bytes > control->room) bytes = control->room;
+    if (room > 0 && (int64_t)bytes > room) bytes = room;
     off_t place = at;
     if (at < 0) {
       int appends = fcntl(fd, F_GETFL) & O_APPEND;
@@ -232,7 +234,7 @@ static ssize_t written(int fd, const void *data, size_t bytes, off_t at) {
     done = really_written(fd, data, bytes, at);
     if (done > 0) {
       record(WRITE, st.st_ino, place, NULL, NULL, data, done);
-      if (control->room > 0) control->room -= done;
+      if (room > 0) control->room = room - done;
     }
   }
   end_turn();
@@ -384,6 +386,19 @@ int renameat(int dir, const char *name, int to_dir, const char *to) { return ren
 int renameat2(int dir, const char *name, int to_dir, const char *to, unsigned flags) {
   return renamed(dir, name, to_dir, to, flags);
 }
+
+int linkat(int dir, const char *name, int to_dir, const char *to_name, int flags) {
+  char path[PATH_MAX], to[PATH_MAX];
+  REAL(int, linkat, int, const char *, int, const char *, int);
+  if (!is_our_name(dir, name, path) || !is_our_name(to_dir, to_name, to))
+    return real_linkat(dir, name, to_dir, to_name, flags);
+  take_turn();
+  int result = real_linkat(dir, name, to_dir, to_name, flags);
+  if (!result) record(LINK, 0, 0, path, to, NULL, 0);
+  end_turn();
+  return result;
+}
+int link(const char *name, const char *to) { return linkat(AT_FDCWD, name, AT_FDCWD, to, 0); }
 
 int unlinkat(int dir, const char *name, int flags) {
   char path[PATH_MAX];

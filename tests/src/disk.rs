@@ -152,6 +152,8 @@ pub enum Operation {
     SyncFailed { file: u64 },
     /// A file or folder has another name, in place of what had it.
     Rename { from: PathBuf, to: PathBuf },
+    /// A file has a second name.
+    Link { from: PathBuf, to: PathBuf },
     /// A file's name is gone.
     Unlink { path: PathBuf },
     /// A new folder.
@@ -207,6 +209,7 @@ fn take_record(rest: &mut &[u8], root: &Path) -> Operation {
         8 => Operation::MakeFolder { path: below(path) },
         9 => Operation::RemoveFolder { path: below(path) },
         10 => Operation::SyncFolder { path: below(path) },
+        11 => Operation::Link { from: below(path), to: below(to) },
         kind => panic!("the log has an operation {kind}"),
     }
 }

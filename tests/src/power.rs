@@ -110,6 +110,10 @@ impl PowerCut {
                 let id = self.find(from).unwrap_or_else(|| panic!("{} is renamed", from.display()));
                 self.edit(&[(from, None), (to, Some(id))]);
             }
+            Operation::Link { from, to } => {
+                let id = self.find(from).unwrap_or_else(|| panic!("{} is linked", from.display()));
+                self.edit(&[(to, Some(id))]);
+            }
             Operation::Unlink { path } | Operation::RemoveFolder { path } => self.edit(&[(path, None)]),
             Operation::Write { file, at, bytes } => {
                 self.change(*file, Change::Write { at: *at, bytes: bytes.clone() });

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use steelyard_runtime::sled_door::{Batch, Door, DoorOptions};
 use steelyard_tests::disk::{Disk, Operation, read_log};
-use steelyard_tests::power::{DATA, Names, PowerCut};
+use steelyard_tests::power::{DATA, Data, Names, PowerCut};
 use steelyard_tests::process::wait_until;
 use steelyard_tests::random::Random;
 
@@ -27,6 +27,8 @@ const REOPEN_EVERY: u64 = 60;
 const WRITERS: u64 = 4;
 /// Disks that fail under them.
 const FAILURES: usize = 10;
+/// Operations of a disk in which a store is opened, and some more.
+const OPENING_OPERATIONS: u32 = 24;
 /// The key of the last batch's number: before all others.
 const LAST: &[u8] = &[0];
 const SEED: &str = "CHURN_SEED";
@@ -142,12 +144,9 @@ fn a_write_that_fails_ends_every_commit() {
     }
 }
 
-#[test]
-fn a_power_cut_under_reused_parts_of_the_file_loses_no_batch() {
-    let mut random = Random::for_test(8);
-    let seed = random.number();
-    let disk = Disk::new();
-    let written = Command::new(std::env::current_exe().unwrap())
+/// One life of the child; gives how it ended, and where the log was after each of its commits.
+fn live(disk: &Disk, seed: u64) -> (Output, Vec<u64>) {
+    let ended = Command::new(std::env::current_exe().unwrap())
         .args(["disk::churn::child", "--exact", "--ignored", "--nocapture"])
         .envs(disk.env())
         .env(SEED, seed.to_string())
@@ -155,36 +154,50 @@ fn a_power_cut_under_reused_parts_of_the_file_loses_no_batch() {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = String::from_utf8(written.stdout).unwrap();
-    assert!(written.status.success(), "{said}{}", String::from_utf8_lossy(&written.stderr));
-    let committed: Vec<u64> = said
-        .lines()
-        .filter_map(|line| line.split_once("committed ")?.1.split_once(" at ")?.1.parse().ok())
-        .collect();
-    assert_eq!(committed.len() as u64, BATCHES);
+    let said = String::from_utf8_lossy(&ended.stdout);
+    let moments =
+        said.lines().filter_map(|line| line.split_once("committed ")?.1.split_once(" at ")?.1.parse().ok());
+    let moments = moments.collect();
+    (ended, moments)
+}
+
+/// What a store holds after each number of batches.
+fn states(seed: u64) -> Vec<Content> {
+    let mut random = Random::new(seed);
     let mut states = vec![Content::new()];
-    let mut made = Random::new(seed);
     for _ in 0..BATCHES {
         let mut next = states.last().unwrap().clone();
-        apply(&mut next, &changes(&mut made));
+        apply(&mut next, &changes(&mut random));
         states.push(next);
     }
-    let log = read_log(&disk);
+    states
+}
+
+#[test]
+fn a_power_cut_under_reused_parts_of_the_file_loses_no_batch() {
+    let mut random = Random::for_test(8);
+    let (disk, seed) = (Disk::new(), random.number());
+    let (ended, committed) = live(&disk, seed);
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(committed.len() as u64, BATCHES);
+    let (states, log) = (states(seed), read_log(&disk));
     let mut cuts: Vec<usize> = (0..super::power::cuts() / 2).map(|_| random.place(log.len() + 1)).collect();
     cuts.sort_unstable();
     let (mut cut, mut done) = (PowerCut::new(Names::Strict), 0);
-    let folder = tempfile::tempdir().unwrap();
     for at in &cuts {
         log[done..*at].iter().for_each(|(operation, _)| cut.apply(operation));
         done = *at;
         let data = DATA[random.place(DATA.len())];
-        let dir = folder.path().join(at.to_string());
-        std::fs::create_dir_all(&dir).unwrap();
-        cut.build(&mut random, data, &dir);
         let moment = at.checked_sub(1).map_or(0, |last| log[last].1);
         let least = committed.iter().filter(|end| **end <= moment).count();
-        assert_holds(&dir.join("store"), &states, least, &format!("{data:?} after {at} operations"));
-        std::fs::remove_dir_all(&dir).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        cut.build(&mut random, data, folder.path());
+        assert_holds(
+            &folder.path().join("store"),
+            &states,
+            least,
+            &format!("{data:?} after {at} operations"),
+        );
     }
     let bytes: usize = log
         .iter()
@@ -195,6 +208,38 @@ fn a_power_cut_under_reused_parts_of_the_file_loses_no_batch() {
         cuts.len(),
         bytes >> 20
     );
+}
+
+/// What a killed process wrote and did not sync is what the next one reads, and of which the engine
+/// makes a snapshot: the power goes at each operation of that opening.
+#[test]
+fn a_power_cut_while_a_killed_store_is_opened_loses_no_batch() {
+    let mut random = Random::for_test(12);
+    let mut cuts = 0;
+    for kill_after in [90, 91] {
+        let (disk, seed) = (Disk::new(), random.number());
+        disk.kill_after(kill_after);
+        let (_, committed) = live(&disk, seed);
+        let first = read_log(&disk).len();
+        disk.kill_after(OPENING_OPERATIONS);
+        let _ = live(&disk, seed);
+        let (states, log) = (states(seed), read_log(&disk));
+        let mut cut = PowerCut::new(Names::Journal);
+        for (at, (operation, _)) in log.iter().enumerate() {
+            cut.apply(operation);
+            if at < first {
+                continue;
+            }
+            for _ in 0..2 {
+                let folder = tempfile::tempdir().unwrap();
+                cut.build(&mut random, Data::Dropped, folder.path());
+                let what = format!("killed after {kill_after}, cut at {at} by {operation:.60?}");
+                assert_holds(&folder.path().join("store"), &states, committed.len(), &what);
+                cuts += 1;
+            }
+        }
+    }
+    println!("{cuts} cuts while a killed store was opened: no batch lost");
 }
 
 /// The store holds one of the states, and that or a later one which was committed.

@@ -49,7 +49,9 @@ fn a_power_cut_loses_no_acknowledged_send() {
     let folder = tempfile::tempdir().unwrap();
     let node = Launch::dev(&folder.path().join("node"), &["--mine-on-tx", "--mine", &receiver(0)]).start();
     let disk = Disk::new();
-    let plain = Wallet::new(disk.root(), &[node.p2p]);
+    // Its socket is elsewhere: what holds nothing is not followed.
+    let mut plain = Wallet::new(disk.root(), &[node.p2p]);
+    plain.runtime_dir = Wallet::new(folder.path(), &[]).runtime_dir.clone();
     let followed =
         disk.env().into_iter().fold(plain.clone(), |wallet, (name, value)| wallet.env(name, &value));
     let (sent, mut next) = (Mutex::new(Vec::new()), [0; CALLERS as usize]);
@@ -79,12 +81,16 @@ fn a_power_cut_loses_no_acknowledged_send() {
         let dir = folder.path().join(format!("cut-{number}"));
         std::fs::create_dir(&dir).unwrap();
         state.build(&mut random, cut.data, &dir);
-        let daemon = Wallet::new(&dir, &[node.p2p])
+        let wallet = Wallet::new(&dir, &[node.p2p]);
+        let daemon = wallet
             .try_start()
             .unwrap_or_else(|ended| panic!("{cut:?}: the daemon does not start: {ended:?}"));
         let mut rpc = daemon.rpc();
         for (_, body, tx) in sent.iter().filter(|(moment, ..)| *moment <= cut.moment(&log)) {
-            let (status, again) = rpc.post("/wallet/dev/sends", body);
+            let (status, again) = rpc.try_post("/wallet/dev/sends", body).unwrap_or_else(|| {
+                let printed = std::fs::read_to_string(dir.join("wallet.log")).unwrap();
+                panic!("{cut:?}: no answer to {body} after {asked} others: {printed}")
+            });
             assert_eq!(
                 (status, again["tx_id"].as_str()),
                 (200, Some(tx.as_str())),

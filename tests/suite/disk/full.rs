@@ -1,14 +1,15 @@
 //! Disks that are full, and disks that fail, under a node that mines, takes payments and syncs: it
 //! stops in order, says why, unsays nothing, and goes on once there is room.
 
+use std::path::Path;
 use std::time::Duration;
 
 use steelyard_tests::accounts::Account;
 use steelyard_tests::chain::Chain;
 use steelyard_tests::disk::{Disk, read_log};
-use steelyard_tests::network::{tip, wait_for_height};
+use steelyard_tests::network::{free_address, tip, wait_for_height};
 use steelyard_tests::power::{Data, Names, PowerCut};
-use steelyard_tests::process::{Launch, Node};
+use steelyard_tests::process::{Launch, Node, wait_until};
 use steelyard_tests::random::Random;
 use steelyard_tests::stored::store_chain;
 
@@ -19,6 +20,8 @@ use crate::crash::assert_verifies;
 const LOWERED: &str = "reopen_bytes=200000,checkpoint_records=60";
 /// Lives of a node, each with an end of its own.
 const LIVES: usize = 6;
+/// Blocks of a sync.
+const BLOCKS: u64 = 300;
 
 /// A node ends by itself, with the exit code and the words of a failure that is not damage.
 fn assert_stops_in_order(launch: &Launch, mut node: Node) {
@@ -109,7 +112,7 @@ fn a_full_disk_stops_a_sync_in_order_and_the_rest_comes_later() {
     let disk = Disk::new();
     let mut chain = Chain::dev();
     let (alice, bob) = (Account::dev(0), Account::dev(1));
-    for amount in 1..=300 {
+    for amount in 1..=BLOCKS {
         for _ in 0..4 {
             chain.pay(&alice, bob.address, amount);
         }
@@ -118,43 +121,48 @@ fn a_full_disk_stops_a_sync_in_order_and_the_rest_comes_later() {
     let folder = tempfile::tempdir().unwrap();
     let source_dir = folder.path().join("source");
     store_chain(chain.params(), &source_dir, chain.blocks().cloned());
-    let run = |dir: &std::path::Path| Launch::run(std::path::Path::new("dev"), dir, &["--discover", "off"]);
-    let source = run(&source_dir).start();
-    let launch = disk.under(run(&disk.root().join("node"))).connect(source.p2p);
+    let run = |dir: &Path| Launch::run(Path::new("dev"), dir, &["--discover", "off"]);
+    let feeding = run(&source_dir).listen(free_address());
+    let launch = disk.under(run(&disk.root().join("node"))).connect(feeding.listen);
+    disk.set_room(Some(1_000_000));
+    let ended = launch.try_start().unwrap_err();
+    assert_no_panic(&ended);
+    assert_says_why(&ended);
     let mut stops = 0;
-    for room in (1..).map(|round| round * 150_000) {
-        disk.set_room(Some(room + u32::try_from(random.below(50_000)).unwrap()));
-        match launch.try_start() {
-            Err(ended) => {
-                assert_no_panic(&ended);
-                assert!(ended.starts_with("exit status: 1:"), "{ended}");
-                assert_says_why(&ended);
-            }
-            Ok(mut node) => {
-                let ended = steelyard_tests::process::wait_until(
-                    || "an end of the sync, or of the room".to_owned(),
-                    || match node.is_alive() {
-                        false => Some(true),
-                        true => node
-                            .api
-                            .try_get("/status")
-                            .and_then(|status| (status.json["height"] == 300).then_some(false)),
-                    },
-                );
-                if !ended {
-                    assert_eq!(tip(&node), tip(&source));
-                    break;
-                }
-                assert_stops_in_order(&launch, node);
-            }
+    for life in 1..=LIVES as u64 {
+        disk.set_room(None);
+        let node = launch.start();
+        // Its peer comes when there is little room left.
+        disk.set_room(Some(u32::try_from(life * 20_000 + random.below(100_000)).unwrap()));
+        let mut source = feeding.start();
+        if !ends_before(&launch, node, BLOCKS) {
+            break;
         }
+        source.kill();
         stops += 1;
     }
+    let source = feeding.start();
     disk.set_room(None);
     let mut node = launch.start();
-    wait_for_height(&node, 300);
+    wait_for_height(&node, BLOCKS);
     assert_eq!(tip(&node), tip(&source));
     node.kill();
     assert_verifies(&launch.data_dir);
-    println!("{stops} syncs stopped by a full disk, then 300 blocks are there");
+    println!("{stops} syncs stopped by a full disk, then {BLOCKS} blocks are there");
+    assert!(stops > 0, "no sync was stopped");
+}
+
+/// Waits until a node stops for want of room, in order, or has so many blocks: whether it stopped.
+fn ends_before(launch: &Launch, mut node: Node, height: u64) -> bool {
+    let is_stopped = wait_until(
+        || "an end of the sync, or of the room".to_owned(),
+        || match node.api.try_get("/status") {
+            Some(status) => (status.json["height"] == height).then_some(false),
+            None => (!node.is_alive()).then_some(true),
+        },
+    );
+    if is_stopped {
+        assert_stops_in_order(launch, node);
+    }
+    is_stopped
 }

@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod chainfile;
+#[cfg(target_os = "linux")]
+pub mod disk;
 pub mod fork_cases;
 pub mod frozen;
 pub mod fuzz;
@@ -16,6 +18,8 @@ pub mod indexed;
 pub mod inprocess;
 pub mod network;
 pub mod peer;
+#[cfg(target_os = "linux")]
+pub mod power;
 pub mod process;
 pub mod proxy;
 pub mod stopwatch;

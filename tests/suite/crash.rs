@@ -28,17 +28,17 @@ struct Acknowledged {
 }
 
 /// One sender of payments, across all lives of the node.
-struct Payer {
+pub(crate) struct Payer {
     account: Account,
-    nonce: u64,
+    pub(crate) nonce: u64,
 }
 
 impl Payer {
-    fn new(i: usize) -> Self {
+    pub(crate) fn new(i: usize) -> Self {
         Self { account: Account::dev(i), nonce: 0 }
     }
 
-    fn payment(&self, network: NetworkId) -> (String, Vec<u8>) {
+    pub(crate) fn payment(&self, network: NetworkId) -> (String, Vec<u8>) {
         let to = Address([u8::try_from(self.nonce % 251).unwrap(); 32]);
         let payments = vec![Payment { asset: AssetId::COINS, to, amount: COIN / 1_000 }];
         let tx = self.account.pay(network, Terms::of_nonce(self.nonce), payments);
@@ -86,7 +86,7 @@ fn assert_kept(node: &Node, said: &Acknowledged, (blocks_from, txs_from): (u64, 
     }
 }
 
-fn assert_verifies(data_dir: &Path) {
+pub(crate) fn assert_verifies(data_dir: &Path) {
     let output = run_node(&[
         "verify",
         "--full",
@@ -248,7 +248,7 @@ fn kill_at_step(data_dir: &Path, step: &str, hit: u32) {
 
 /// The next payments with long memos, together more than the 32 KiB above which bodies are
 /// written ahead.
-fn big_batch(payer: &mut Payer) -> Vec<Vec<u8>> {
+pub(crate) fn big_batch(payer: &mut Payer) -> Vec<Vec<u8>> {
     let network = Params::dev().network_id();
     let from = payer.nonce;
     payer.nonce += 120;

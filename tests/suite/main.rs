@@ -15,10 +15,11 @@
 //! | `peers` | nodes that find, feed and cheat one another |
 //! | `prune` | nodes that delete old bodies: kills, wallets, peers |
 //! | `forks` | a tree of forks in every order of arrival, by a node's chain in this process |
-//! | `disk` | a disk without room, at every door of a node |
+//! | `room` | a disk without room, at every door of a node |
 //! | `mark` | a store that lost its end |
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
 //! | `index` | the index of the chain: kills at every step, damage, nodes with and without it |
+//! | `disk` | power cuts, full disks, disks that fail, damaged files (on Linux) |
 //! | `reference` | blocks that arrive at a node, compared with the second implementation |
 //! | `migrations` | frozen stores of every version, brought to the present one |
 //! | `ops` | backup, restore, export, import, repair, doctor, each also killed half way |
@@ -31,6 +32,7 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout)]
 
 mod crash;
+#[cfg(target_os = "linux")]
 mod disk;
 mod doors;
 mod forks;
@@ -48,6 +50,7 @@ mod peers;
 mod prune;
 mod reference;
 mod review;
+mod room;
 mod tamper;
 mod tidy;
 mod wallet;

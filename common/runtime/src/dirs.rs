@@ -29,12 +29,28 @@ pub fn config_dir() -> Option<PathBuf> {
     Some(project(SETTINGS_FOLDER)?.config_dir().to_path_buf())
 }
 
-/// Creates `dir` and its missing parents, each 0700. A folder that is there keeps its mode: the
+/// Creates `dir` and its missing parents, each 0700, and makes their names durable: without that, all
+/// that is synced within could be gone after a power cut. A folder that is there keeps its mode: the
 /// user made it so.
 ///
 /// # Errors
 /// Those of the machine.
 pub fn create_private(dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !is_there(folder)).collect();
+    make(dir)?;
+    missing.into_iter().filter_map(Path::parent).try_for_each(|parent| sync_dir(or_here(parent)))
+}
+
+fn is_there(folder: &Path) -> bool {
+    or_here(folder).is_dir()
+}
+
+/// What has no name is the folder that the process is in.
+fn or_here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+fn make(dir: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -19,6 +19,7 @@ use steelyard_core::consensus::transaction::CheckedTx;
 use steelyard_core::consensus::transition::connect_block;
 use steelyard_core::hash::BlockId;
 use steelyard_core::state::{Key, Record, Trie};
+use steelyard_runtime::failpoint::lowered;
 
 use self::prune::Pruner;
 use super::Command;
@@ -401,11 +402,12 @@ impl Writer {
         if self.shared.is_disk_full() {
             return Ok(());
         }
-        if self.store.bytes_written() >= reopen_bytes {
+        if self.store.bytes_written() >= lowered("reopen_bytes", reopen_bytes) {
             let took = self.store.reopen()?;
             tracing::debug!(ms = took.as_millis(), "store reopened");
         }
-        let enough = self.unsaved_records > CHECKPOINT_RECORDS_LEAST.max(self.state.len() / 2)
+        let least = lowered("checkpoint_records", CHECKPOINT_RECORDS_LEAST);
+        let enough = self.unsaved_records > least.max(self.state.len() / 2)
             || self.seq - self.checkpoint_seq > CHECKPOINT_COMMITS;
         if enough && self.checkpoint.is_none() {
             (self.unsaved_records, self.checkpoint_seq) = (0, self.seq);

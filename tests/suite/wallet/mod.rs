@@ -17,7 +17,7 @@ use steelyard_tests::process::Node;
 use steelyard_tests::wallet::Wallet;
 
 /// An address nobody has been paid at before.
-fn receiver(number: u64) -> String {
+pub(crate) fn receiver(number: u64) -> String {
     address::format("dsy", &Account::numbered(number).address)
 }
 

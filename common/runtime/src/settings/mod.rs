@@ -29,10 +29,11 @@ pub const PREFIX: &str = "STEELYARD_";
 
 /// Variables with that prefix that are no settings: data for tests, the wallet's name, and the commit
 /// given to a build.
-pub const RESERVED_VARIABLES: [&str; 9] = [
+pub const RESERVED_VARIABLES: [&str; 10] = [
     "STEELYARD_VECTORS",
     "STEELYARD_FAILPOINT",
     "STEELYARD_FREE_BYTES_FILE",
+    "STEELYARD_LOWERED",
     "STEELYARD_WALLET",
     "STEELYARD_SOAK",
     "STEELYARD_KILLS",

@@ -183,9 +183,15 @@ fn sort_io(source: io::Error) -> Fault {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
             Fault::Content("a file holds no valid data".to_owned())
         }
-        // The engine passes on what the machine said in the form for programmers.
-        kind @ (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Fault::Machine(kind.into()),
-        _ => Fault::Machine(source),
+        _ => Fault::Machine(as_the_machine_said(source)),
+    }
+}
+
+/// The engine hands on a failure of its own threads as the debug form of the machine's answer.
+fn as_the_machine_said(source: io::Error) -> io::Error {
+    let text = source.to_string();
+    let code = text.strip_prefix("Os { code: ").and_then(|rest| rest.split(',').next()?.parse().ok());
+    code.map_or(source, io::Error::from_raw_os_error)
     }
 }
 
@@ -211,6 +217,14 @@ mod tests {
                 told.hint.is_some_and(|hint| hint.contains("nothing that was acknowledged is lost"));
             assert_eq!(is_kept, exit == ExitCode::Other, "{code}");
         }
+    }
+
+    #[test]
+    fn a_failure_of_the_engines_threads_reads_as_the_machine_said_it() {
+        let full = io::Error::from_raw_os_error(28);
+        let handed_on = io::Error::new(full.kind(), format!("{full:?}"));
+        assert_eq!(as_the_machine_said(handed_on).to_string(), full.to_string());
+        assert_eq!(as_the_machine_said(io::Error::other("x")).to_string(), "x");
     }
 
     #[test]

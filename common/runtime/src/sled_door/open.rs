@@ -132,7 +132,7 @@ fn make_private(_dir: &Path) -> io::Result<()> {
 }
 
 /// Takes the engine's lock for a moment, so that nobody else's half-written snapshot is removed,
-/// and removes what a killed open left behind. Answers whether `db` holds anything but zeros.
+/// removes what a killed open left behind, and makes durable what a killed process wrote. Answers whether `db` holds anything but zeros.
 fn probe(dir: &Path) -> Result<bool, OpenError> {
     let mut file = match OpenOptions::new().read(true).write(true).open(dir.join("db")) {
         Ok(file) => file,
@@ -145,6 +145,9 @@ fn probe(dir: &Path) -> Result<bool, OpenError> {
         Err(TryLockError::Error(source)) => return Err(OpenError::io(dir, "lock", source)),
     }
     remove_half_snapshots(dir).map_err(|source| OpenError::io(dir, "clean", source))?;
+    // What a killed process wrote is in the kernel's memory at best; the snapshot that the engine
+    // makes of it at once would be durable before it, and no open survives that after a power cut.
+    file.sync_data().map_err(|source| OpenError::io(dir, "sync", source))?;
     let had_content = holds_content(&mut file).map_err(|source| OpenError::io(dir, "read", source))?;
     file.unlock().map_err(|source| OpenError::io(dir, "unlock", source))?;
     Ok(had_content)

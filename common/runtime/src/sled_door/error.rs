@@ -192,7 +192,6 @@ fn as_the_machine_said(source: io::Error) -> io::Error {
     let text = source.to_string();
     let code = text.strip_prefix("Os { code: ").and_then(|rest| rest.split(',').next()?.parse().ok());
     code.map_or(source, io::Error::from_raw_os_error)
-    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::chain::check::{Tail, UncheckedBlock};
 use crate::chain::error::{BlockError, LoadError};
 use crate::chain::{Chain, Submission, load};
 use crate::limits::{GROUP_BLOCKS_MAX, GROUP_BYTES_MAX, REPAIR_GAP_MAX, REPAIR_TXS_AT_ONCE};
+use crate::mark;
 use crate::store::build::{self, Build};
 use crate::store::schema::Space;
 use crate::store::{BodyPlace, PROGRAM, STORE_FOLDER, Store, StoreError, StoreOpenError, damaged};
@@ -116,6 +117,8 @@ pub fn run(
         return put_aside(data_dir, &genesis, found).map(|aside| Report { kept_bytes, ..aside });
     }
     failpoint::hit("repair.rebuilt");
+    // It is of the store that goes: of the new one it would tell of a loss.
+    mark::remove(data_dir).map_err(|source| io("remove the mark of", source))?;
     let kept = build.replace().map_err(|source| io("replace", source))?;
     Ok(Report { found: Some(found), kept: Some(kept), kept_bytes, ..report })
 }
@@ -151,6 +154,7 @@ fn sound(store: &Store, genesis: &Genesis, judged: &verify::Report) -> Result<Re
 fn put_aside(data_dir: &Path, genesis: &Genesis, found: String) -> Result<Report, Failure> {
     // Nothing that was begun is of use.
     Build::begin(data_dir).map_err(|source| io("clear", source))?;
+    mark::remove(data_dir).map_err(|source| io("remove the mark of", source))?;
     let kept = build::set_aside(data_dir).map_err(|source| io("put aside", source))?;
     let kept_bytes = steelyard_runtime::disk::files_bytes(&kept);
     Ok(Report { found: Some(found), kept: Some(kept), kept_bytes, ..nothing(genesis) })

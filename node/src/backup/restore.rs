@@ -13,6 +13,7 @@ use super::{BackupError, Manifest, NETWORK_FILE, datafile};
 use crate::chain::load;
 use crate::chain::view::Moment;
 use crate::limits::REOPEN_BYTES_IDLE;
+use crate::mark;
 use crate::store::build::Build;
 use crate::store::{PROGRAM, STORE_FOLDER, Store, damaged};
 
@@ -51,6 +52,8 @@ pub fn restore(
     fill(&params, dir, &manifest, &build, &mut read)?;
     failpoint::hit("restore.filled");
     compare(params, &manifest, &build)?;
+    // One of a chain that was here before would tell of a loss.
+    mark::remove(data_dir).map_err(io)?;
     build.place().map_err(io)?;
     progress(total, total);
     Ok(manifest)

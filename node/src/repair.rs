@@ -114,7 +114,9 @@ pub fn run(
     drop(store);
     if report.blocks == 0 && report.pending == 0 {
         // An empty chain in its place would only be in the way of a restore.
-        return put_aside(data_dir, &genesis, found).map(|aside| Report { kept_bytes, ..aside });
+        let Report { lost, first_lost, unreadable, .. } = report;
+        let aside = put_aside(data_dir, &genesis, found)?;
+        return Ok(Report { kept_bytes, lost, first_lost, unreadable, ..aside });
     }
     failpoint::hit("repair.rebuilt");
     // It is of the store that goes: of the new one it would tell of a loss.

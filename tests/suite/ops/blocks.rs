@@ -32,6 +32,9 @@ fn import(params: &Params, data_dir: &Path, bytes: &[u8]) -> Result<Imported, Bl
     blockfile::into_stopped(params.clone(), data_dir, &mut &bytes[..], &mut |_, _| ())
 }
 
+/// Where in a block, of its begin and its end.
+type Place = fn(usize, usize) -> usize;
+
 /// Where each block of a file begins, the end's place last.
 fn places(bytes: &[u8]) -> Vec<usize> {
     let (mut at, mut places) = (HEAD_BYTES, vec![HEAD_BYTES]);
@@ -121,7 +124,7 @@ fn a_broken_block_is_named_and_what_is_before_it_is_taken() {
     let (whole, _) = export(params, &from, 1);
     let places = places(&whole);
     // Length, header, and the last byte of the body.
-    let damages: [(&str, fn(usize, usize) -> usize); 5] = [
+    let damages: [(&str, Place); 5] = [
         ("length", |begin, _| begin + 3),
         ("version", |begin, _| begin + 4),
         ("height", |begin, _| begin + 4 + 4),

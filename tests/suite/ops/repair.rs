@@ -27,6 +27,9 @@ struct Damaged {
     params: Params,
 }
 
+/// What is done to one.
+type Damage = fn(&Damaged);
+
 impl Damaged {
     fn new() -> Self {
         let chain = story();
@@ -126,7 +129,7 @@ fn a_store_that_is_in_order_is_left_alone_and_made_again_by_force() {
 
 #[test]
 fn what_derives_from_blocks_costs_no_block() {
-    let damages: [(&str, fn(&Damaged)); 8] = [
+    let damages: [(&str, Damage); 8] = [
         ("delta", |store| store.flip((Space::Delta, 3))),
         ("delta gone", |store| store.remove((Space::Delta, 9))),
         ("delta of the reorganisation", |store| store.flip((Space::Delta, 19))),
@@ -205,6 +208,7 @@ fn a_store_of_which_nothing_is_right_is_put_aside() {
     store.remove((Space::Mempool, 20));
     let report = store.repair();
     assert_eq!((report.blocks, report.pending), (0, 0), "{report:?}");
+    assert_eq!((report.lost, report.first_lost), (WHOLE.1, Some(1)));
     assert!(report.kept.is_some() && !store.data_dir().join(STORE_FOLDER).exists());
     assert!(!store.data_dir().join("chain.building").exists());
 }

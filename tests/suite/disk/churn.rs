@@ -37,6 +37,9 @@ const FOLDER: &str = "CHURN_FOLDER";
 /// What is stored: for each key the number and length of which its value is made.
 type Content = BTreeMap<Vec<u8>, (u64, usize)>;
 
+/// A key, and of what its value is made from then on; `None` for one that goes.
+type Change = (Vec<u8>, Option<(u64, usize)>);
+
 fn key(number: u64) -> Vec<u8> {
     [&[1][..], &number.to_be_bytes()].concat()
 }
@@ -46,8 +49,8 @@ fn value(number: u64, length: usize) -> Vec<u8> {
     words.take(length).collect()
 }
 
-/// The changes of the next batch: a value, or `None` for one that goes.
-fn changes(random: &mut Random) -> Vec<(Vec<u8>, Option<(u64, usize)>)> {
+/// The changes of the next batch.
+fn changes(random: &mut Random) -> Vec<Change> {
     let change = |random: &mut Random| {
         let is_gone = random.below(5) == 0;
         let value = (random.number(), usize::try_from(random.below(VALUE_BYTES)).unwrap());
@@ -61,7 +64,7 @@ fn changes(random: &mut Random) -> Vec<(Vec<u8>, Option<(u64, usize)>)> {
     run.into_iter().chain((0..8).map(|_| change(random))).collect()
 }
 
-fn apply(content: &mut Content, changes: &[(Vec<u8>, Option<(u64, usize)>)]) {
+fn apply(content: &mut Content, changes: &[Change]) {
     for (key, value) in changes {
         match value {
             Some(value) => content.insert(key.clone(), *value),

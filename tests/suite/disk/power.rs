@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use steelyard_core::params::Params;
@@ -26,8 +27,11 @@ pub(super) fn cuts() -> usize {
     std::env::var("STEELYARD_CUTS").map_or(50, |text| text.parse().expect("STEELYARD_CUTS is a number"))
 }
 
+/// Lives of a node under load, each followed by one that may end while it starts.
+const LIVES: usize = 3;
+
 /// Bounds so low that the store is reopened and a checkpoint written again and again.
-const LOWERED: &str = "reopen_bytes=200000,checkpoint_records=60";
+const LOWERED: &str = "reopen_bytes=60000,checkpoint_records=60";
 
 /// Several lives of a node under load, each ended between two operations of its disk, also while it
 /// starts.
@@ -35,7 +39,7 @@ fn live(disk: &Disk, random: &mut Random) -> Notes {
     let launch = disk.under(Launch::dev(&disk.root().join("node"), &["--mine-on-tx"]));
     let launch = launch.env("STEELYARD_LOWERED", LOWERED);
     let (notes, mut crowd) = (Notes::default(), Crowd::new());
-    for _ in 0..3 {
+    for _ in 0..LIVES {
         let node = launch.start();
         crowd.use_node((&node, disk), 2, &notes, || {
             std::thread::sleep(Duration::from_millis(700 + random.below(500)));
@@ -109,10 +113,16 @@ fn a_power_cut_loses_nothing_acknowledged() {
     let disk = Disk::new();
     let notes = live(&disk, &mut random);
     let log = read_log(&disk);
+    let is_snapshot = |operation: &Operation| match operation {
+        Operation::Rename { to, .. } => to.file_name().unwrap().to_string_lossy().starts_with("snap."),
+        _ => false,
+    };
+    let opened = log.iter().filter(|(operation, _)| is_snapshot(operation)).count();
+    assert!(opened > 2 * LIVES + 1, "the store was opened {opened} times: no life saw it reopened");
     let cuts = choose(&log, cuts(), &mut random);
     let folder = tempfile::tempdir().unwrap();
     let mut disks = [Names::Journal, Names::Strict].map(|names| (PowerCut::new(names), 0));
-    let (mut blocks, mut txs) = (0, 0);
+    let (mut blocks, mut txs, checkpoints) = (0, 0, AtomicUsize::new(0));
     for (number, pair) in cuts.chunks(2).enumerate() {
         let mut built = Vec::new();
         for (second, cut) in pair.iter().enumerate() {
@@ -130,14 +140,20 @@ fn a_power_cut_loses_nothing_acknowledged() {
         let is_started = number % (cuts.len() / 2 / STARTS).max(1) == 0;
         std::thread::scope(|scope| {
             for (cut, dir, said) in &built {
-                scope.spawn(move || assert_survives(cut, dir, said, is_started));
+                let checkpoints = &checkpoints;
+                scope.spawn(move || {
+                    let has_one = assert_survives(cut, dir, said, is_started);
+                    checkpoints.fetch_add(usize::from(has_one), Ordering::Relaxed);
+                });
             }
         });
         // One that fails is left behind with its folder named.
         built.iter().for_each(|(_, dir, _)| std::fs::remove_dir_all(dir).unwrap());
     }
+    let checkpoints = checkpoints.into_inner();
+    assert!(checkpoints > 0, "no cut came after a checkpoint");
     println!(
-        "{} cuts in a log of {} operations with {} syncs, {} blocks and {} transactions acknowledged \
+        "{} cuts ({checkpoints} after a checkpoint) in a log of {} operations with {} syncs and {opened} openings, {} blocks and {} transactions acknowledged \
          before them in all: none lost, none half there",
         cuts.len(),
         log.len(),
@@ -147,8 +163,9 @@ fn a_power_cut_loses_nothing_acknowledged() {
     );
 }
 
-/// A node opens what is left, finds it in order, and still has all that was said.
-fn assert_survives(cut: &Cut, root: &Path, said: &[Said], is_started: bool) {
+/// A node opens what is left, finds it in order, and still has all that was said. Whether it has a
+/// checkpoint.
+fn assert_survives(cut: &Cut, root: &Path, said: &[Said], is_started: bool) -> bool {
     let data_dir = root.join("node");
     if is_started {
         let launch = Launch::dev(&data_dir, &["--mine-on-tx"]);
@@ -181,7 +198,9 @@ fn assert_survives(cut: &Cut, root: &Path, said: &[Said], is_started: bool) {
         }
     }
     drop(view);
+    let has_checkpoint = store.checkpoint().unwrap().is_some();
     drop((store, loaded));
     steelyard_node::verify::run(Params::dev(), &data_dir, true, &mut |_, _| ())
         .unwrap_or_else(|failure| panic!("{cut:?}: {failure}"));
+    has_checkpoint
 }

@@ -77,7 +77,7 @@ pub fn run(resolved: &Resolved, yes: bool, out: Output) -> Result<(), Failure> {
 }
 
 fn greet(resolved: &Resolved, out: Output) -> Result<(), Failure> {
-    let (client, wallet) = which::open(resolved, out)?;
+    let (_, wallet) = which::open(resolved, out)?;
     out.note(&format!("wallet {wallet}, network {}", resolved.params.name));
     Ok(())
 }

@@ -281,19 +281,22 @@ fn whatever_happens_the_promised_bodies_are_there() {
                 let more = maker.extend(active[active.len() - 1], 1 + random.below(70) as usize);
                 let blocks = more.iter().map(|id| maker.block(*id)).collect();
                 node.chain.submit_blocks(blocks, LATE);
-                (active.extend(&more), all.extend(&more));
+                active.extend(&more);
+                all.extend(&more);
             }
             2 => {
                 let more = maker.extend(active[active.len() - 1], 1 + random.below(5) as usize);
                 node.give_all(&maker, &more);
-                (active.extend(&more), all.extend(&more));
+                active.extend(&more);
+                all.extend(&more);
             }
             3 => {
                 let depth = 1 + random.below(DEPTH.min(active.len() as u64 - 1));
                 active.truncate(active.len() - depth as usize);
                 let branch = maker.extend(active[active.len() - 1], depth as usize + 1);
                 node.give_all(&maker, &branch);
-                (active.extend(&branch), all.extend(&branch));
+                active.extend(&branch);
+                all.extend(&branch);
             }
             4 => {
                 let side = maker.extend(active[random.below(active.len() as u64) as usize], 1);

@@ -58,8 +58,10 @@ pub(super) async fn backup(
     let OrderBackup { dir } = body(request).await?;
     check_absolute(&dir)?;
     let copied = copy(&api, move |api| {
-        let moment = api.chain.moment()?;
         let Chain { shared, store, .. } = &api.chain;
+        // Bodies that the copy's own mark does not call pruned must be in it.
+        let _reading = shared.pruning.read();
+        let moment = api.chain.moment()?;
         backup::write(&shared.params, store, &moment, (&api.data_dir, &dir), &mut |_, _| ())
     });
     copied.await?.map(Json).map_err(|error| refusal(error.into()))

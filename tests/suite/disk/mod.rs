@@ -79,7 +79,7 @@ impl Crowd {
             }
             scope.spawn(|| watch((&node.api, disk), notes));
             let dealer = &mut self.dealer;
-            scope.spawn(|| (0..batches).all(|_| node.api.try_post_batch(&big_batch(dealer))));
+            scope.spawn(|| (0..batches).all(|_| node.api.try_post_batch(&big_batch(dealer)).is_some()));
             meanwhile();
         });
     }

@@ -71,7 +71,9 @@ mod tests {
         assert!(!discard_chain(dir.path(), &dev()).unwrap());
         drop(Store::open(&dir.path().join(STORE_FOLDER), &dev()).unwrap());
         fs::write(dir.path().join("notes.txt"), "mine").unwrap();
-        fs::create_dir(dir.path().join(INDEX_FOLDER)).unwrap();
+        let index = dir.path().join(INDEX_FOLDER);
+        fs::create_dir(&index).unwrap();
+        fs::write(index.join("db"), "?").unwrap();
         assert!(discard_chain(dir.path(), &dev()).unwrap());
         let mut names: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

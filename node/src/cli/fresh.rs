@@ -76,7 +76,9 @@ mod tests {
         drop(Store::open(&dir.path().join(STORE_FOLDER), &dev()).unwrap());
         fs::write(dir.path().join("notes.txt"), "mine").unwrap();
         fs::write(dir.path().join(mark::MARK_FILE), "of this chain").unwrap();
-        fs::create_dir(dir.path().join(INDEX_FOLDER)).unwrap();
+        let index = dir.path().join(INDEX_FOLDER);
+        fs::create_dir(&index).unwrap();
+        fs::write(index.join("db"), "?").unwrap();
         assert!(discard_chain(dir.path(), &dev()).unwrap());
         let mut names: Vec<_> =
             fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -198,7 +198,6 @@ pub fn find(chain: &Chain, seen: Ticks, template: &Template, status: &MinerStatu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::view::Shared;
     use crate::node;
     use steelyard_core::params::Params;
 

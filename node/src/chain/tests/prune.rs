@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::chain::check::load_body;
+use crate::finder::Finder;
 use crate::limits::PRUNE_STEP;
 use crate::store::schema::{Space, key, range, split};
 use crate::verify;
@@ -258,7 +259,7 @@ fn nothing_is_pruned_while_all_is_read() {
     }
     node.settle();
     assert!(node.bodies_from() > 0);
-    let report = verify::check(&node.chain.shared, &node.chain.store, true, &mut |_, _| ()).unwrap();
+    let report = verify::check(&node.chain, &Finder::off(), true, &mut |_, _| ()).unwrap();
     assert_eq!(report.executed_from, Some(node.bodies_from()));
 }
 

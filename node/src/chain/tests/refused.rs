@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::chain::index::Index;
-use crate::chain::load::{genesis_entry, load_index, replay_log};
+use crate::chain::load::{genesis_entry, load_index, replay_log, stored_tip};
 use crate::limits::REFUSED_BLOCKS_MAX;
 use crate::store::Commit;
 use crate::store::log::LogRecord;

@@ -83,8 +83,8 @@ impl Hub {
         self.relay.peer_up(peer);
         // One that was named by hand is not given up for lagging.
         let is_replaceable = is_outbound && !self.book.is_manual(&address);
-        let (is_outbound, Hello { height, tip, bodies_from, .. }) = (is_replaceable, hello);
-        self.sync(Event::PeerUp { peer, is_outbound, height, tip, bodies_from });
+        let Hello { height, tip, bodies_from, .. } = hello;
+        self.sync(Event::PeerUp { peer, is_outbound: is_replaceable, height, tip, bodies_from });
         if is_outbound && self.discover {
             let asked = Frame::of(1, &GetAddresses {});
             // The first message of all has room.

@@ -143,6 +143,12 @@ fn backup(dir: &Path, from: u32) -> PathBuf {
     names.into_iter().find(|path| !path.exists()).expect("one of all numbers is free")
 }
 
+/// Whether a new store may be waiting for the place that its old one has left.
+#[must_use]
+pub fn is_waiting(dir: &Path) -> bool {
+    !is_missing(&aside(dir))
+}
+
 /// Puts a new store in its place that was whole when a kill came between the old one's leaving it and
 /// the new one's taking it. To be called before anybody finds that there is no store.
 ///
@@ -150,7 +156,7 @@ fn backup(dir: &Path, from: u32) -> PathBuf {
 /// [`UpgradeError::Io`].
 pub fn settle(dir: &Path, options: DoorOptions, layout: &Layout) -> Result<(), UpgradeError> {
     let aside = aside(dir);
-    if dir.exists() || is_missing(&aside) {
+    if dir.exists() || !is_waiting(dir) {
         return Ok(());
     }
     // Where somebody has deleted the old store in the middle of an upgrade, the new one is not whole.

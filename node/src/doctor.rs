@@ -10,7 +10,6 @@ use serde::Serialize;
 use steelyard_core::params::Params;
 use steelyard_runtime::exit::{CliError, ExitCode};
 use steelyard_runtime::lock::{FolderLock, LockError};
-use steelyard_runtime::sled_door::is_missing;
 use steelyard_runtime::{clock, disk, ready, words};
 
 use crate::backup::{MANIFEST_FILE, NOTE_FILE, Note};
@@ -229,7 +228,7 @@ fn leftovers(dir: &Path) -> Vec<Check> {
 /// Opens the store and judges it the quick way. The folder's lock is held.
 fn store(patient: &Patient) -> Check {
     let folder = patient.data_dir.join(STORE_FOLDER);
-    if is_missing(&folder) {
+    if !Store::is_there(&folder) {
         return Check::ok("store", "there is no chain yet; the first start makes one");
     }
     let genesis = patient.params.genesis();

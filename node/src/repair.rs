@@ -17,7 +17,7 @@ use steelyard_migrations::VersionError;
 use steelyard_migrations::road::{StepError, UpgradeError};
 use steelyard_runtime::failpoint;
 use steelyard_runtime::lock::FolderLock;
-use steelyard_runtime::sled_door::{OpenError, is_missing};
+use steelyard_runtime::sled_door::OpenError;
 
 use crate::chain::check::{Tail, UncheckedBlock};
 use crate::chain::error::{BlockError, LoadError};
@@ -79,7 +79,7 @@ pub fn run(
     progress: &mut dyn FnMut(Step, u64, u64),
 ) -> Result<Report, Failure> {
     let folder = data_dir.join(STORE_FOLDER);
-    if is_missing(&folder) {
+    if !Store::is_there(&folder) {
         return Err(Failure::NoStore { dir: data_dir.to_path_buf() });
     }
     let _lock = FolderLock::acquire(data_dir, PROGRAM)?;

@@ -93,6 +93,11 @@ impl<'de> serde::Deserialize<'de> for Coins {
 mod tests {
     use super::*;
 
+    /// As settings and answers are read.
+    fn read(text: &str) -> Result<Coins, serde::de::value::Error> {
+        serde::Deserialize::deserialize(serde::de::value::StrDeserializer::new(text))
+    }
+
     #[test]
     fn decimals_are_exact_and_canonical() {
         for (text, units) in [
@@ -106,6 +111,8 @@ mod tests {
             assert_eq!(Coins(units).to_string(), text);
         }
         assert_eq!("1.50".parse(), Ok(Coins(150_000_000)));
+        assert_eq!(read("1.5"), Ok(Coins(150_000_000)));
+        assert!(read("1,5").is_err());
         assert_eq!(format(5, 0), "5");
         assert_eq!(parse("5", 0), Ok(5));
     }

@@ -50,9 +50,9 @@ pub fn next_target(anchor: &Anchor, elapsed: i128, blocks: u64) -> U256 {
 fn shift(value: U512, shifts: i128) -> Option<U512> {
     let distance = usize::try_from(shifts.unsigned_abs()).unwrap_or(usize::MAX);
     if shifts <= 0 {
-        return Some(if distance < 512 { value >> distance } else { U512::zero() });
+        return Some(value >> distance.min(512));
     }
-    (distance < value.leading_zeros() as usize || value.is_zero()).then(|| value << distance)
+    (distance <= value.leading_zeros() as usize).then(|| value << distance)
 }
 
 fn widen(value: U256) -> U512 {
@@ -81,6 +81,29 @@ mod tests {
         assert_eq!(next_target(&a, 30_000 * 1000, 1000), a.target);
         assert_eq!(next_target(&a, 30_000 * 1000 + 8_640_000, 1000), a.target * 2);
         assert_eq!(next_target(&a, 30_000 * 1000 - 8_640_000, 1000), a.target / 2);
+    }
+
+    /// From sixteen half-lives on the product is shifted to the left.
+    #[test]
+    fn many_half_lives_double_it_as_often() {
+        let a = anchor();
+        for halvings in [15, 16, 17, 18, 19] {
+            let late = 30_000 * 1000 + halvings * 8_640_000;
+            assert_eq!(next_target(&a, late, 1000), a.target << halvings as usize, "{halvings}");
+        }
+        assert_eq!(next_target(&a, 30_000 * 1000 + 21 * 8_640_000, 1000), a.limit);
+    }
+
+    #[test]
+    fn a_shift_keeps_the_top_bit_and_loses_none() {
+        let one = U512::one();
+        assert_eq!(shift(one, 511), Some(one << 511));
+        assert_eq!((shift(one, 512), shift(one, i128::MAX)), (None, None));
+        assert_eq!(shift(one << 511, -511), Some(one));
+        assert_eq!(
+            (shift(U512::MAX, -512), shift(U512::MAX, i128::MIN)),
+            (Some(U512::zero()), Some(U512::zero()))
+        );
     }
 
     #[test]

@@ -85,7 +85,10 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 /// # Errors
 /// Those of the machine.
 pub fn exchange(first: &Path, second: &Path) -> io::Result<()> {
-    exchange_at_once(first, second).or_else(|_| {
+    exchange_at_once(first, second).or_else(|error| {
+        if !matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) {
+            return Err(error);
+        }
         let between = first.with_extension("moving");
         std::fs::rename(first, &between)?;
         std::fs::rename(second, first)?;

@@ -7,7 +7,7 @@ use steelyard_core::params::Params;
 use steelyard_migrations::node::LAYOUT;
 use steelyard_runtime::failpoint;
 use steelyard_runtime::lock::FolderLock;
-use steelyard_runtime::sled_door::{Entry, VALUE_BYTES_MAX, is_missing};
+use steelyard_runtime::sled_door::{Entry, VALUE_BYTES_MAX};
 
 use super::{BackupError, Manifest, NETWORK_FILE, datafile};
 use crate::chain::load;
@@ -35,7 +35,7 @@ pub fn restore(
     check_kind(&params, dir, &manifest)?;
     let folder = data_dir.join(STORE_FOLDER);
     let _lock = FolderLock::acquire(data_dir, PROGRAM)?;
-    if !is_missing(&folder) {
+    if Store::is_there(&folder) {
         return Err(BackupError::HoldsChain { dir: folder });
     }
     let (mut done, total) = (0, 2 * manifest.bytes());

@@ -35,7 +35,7 @@ pub fn of_stopped(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Manifest, BackupError> {
     let folder = data_dir.join(STORE_FOLDER);
-    if is_missing(&folder) {
+    if !Store::is_there(&folder) {
         return Err(BackupError::NoStore { dir: data_dir.to_path_buf() });
     }
     let _lock = FolderLock::acquire(data_dir, PROGRAM)?;

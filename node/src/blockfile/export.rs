@@ -12,7 +12,6 @@ use steelyard_core::params::Params;
 use steelyard_runtime::dirs::sync_dir;
 use steelyard_runtime::failpoint;
 use steelyard_runtime::lock::FolderLock;
-use steelyard_runtime::sled_door::is_missing;
 
 use super::{BlockFileError, MAGIC, VERSION};
 use crate::chain::check::load_right_body;
@@ -47,7 +46,7 @@ pub fn of_stopped<T>(
     write: impl FnOnce(&Shared, &Store) -> Result<T, BlockFileError>,
 ) -> Result<T, BlockFileError> {
     let folder = data_dir.join(STORE_FOLDER);
-    if is_missing(&folder) {
+    if !Store::is_there(&folder) {
         return Err(BlockFileError::NoStore { dir: data_dir.to_path_buf() });
     }
     let _lock = FolderLock::acquire(data_dir, PROGRAM)?;

@@ -148,6 +148,12 @@ impl Store {
         Ok(Self { door, figures: Figures::default() })
     }
 
+    /// Whether there is a store, in its place or waiting for it; what it holds is not looked at.
+    #[must_use]
+    pub fn is_there(dir: &Path) -> bool {
+        !is_missing(dir) || road::is_waiting(dir)
+    }
+
     /// Puts a store in its place that was brought up to date when a kill came before it took it.
     ///
     /// # Errors

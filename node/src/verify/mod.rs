@@ -64,7 +64,7 @@ pub fn run(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, Failure> {
     let folder = data_dir.join(STORE_FOLDER);
-    if !folder.is_dir() {
+    if !Store::is_there(&folder) {
         return Err(Failure::NoStore { dir: data_dir.to_path_buf() });
     }
     let _lock = FolderLock::acquire(data_dir, PROGRAM)?;

@@ -94,7 +94,7 @@ fn pay(payer: &mut Payer, (api, disk): (&Api, &Disk), notes: &Notes) {
         let Some(answer) = api.try_submit(&bytes) else { return };
         match (answer.status, answer.code()) {
             (200, _) => notes.take(disk, Said::Tx(id)),
-            (_, "stopping") => return,
+            (_, "stopping" | "outcome_unknown") => return,
             _ => panic!("payment {} is refused: {answer:?}", payer.nonce),
         }
         payer.nonce += 1;

@@ -13,6 +13,8 @@ use steelyard_core::state::{Key, Record};
 use steelyard_node::backup::{self, BackupError, MANIFEST_FILE, Manifest, NETWORK_FILE};
 use steelyard_node::chain::load;
 use steelyard_node::chain::view::Moment;
+use steelyard_node::store::Commit;
+use steelyard_node::store::log::LogRecord;
 use steelyard_node::store::schema::Space;
 use steelyard_node::store::{STORE_FOLDER, Store};
 use steelyard_runtime::exit::{CliError, ExitCode};
@@ -198,12 +200,9 @@ fn a_restored_node_goes_on() {
     let chain = story();
     feed(chain.params(), &from, chain.blocks().take(10));
     let store = open(chain.params(), &from);
-    store
-        .commit(
-            store.last(Space::Log).unwrap() + 1,
-            &steelyard_node::store::Commit { peers: Some(vec![7; 40_000]), ..Default::default() },
-        )
-        .unwrap();
+    let log = LogRecord { tip: store.tip().unwrap().unwrap(), ..LogRecord::default() };
+    let commit = Commit { log, peers: Some(vec![7; 40_000]), ..Commit::default() };
+    store.commit(store.last(Space::Log).unwrap() + 1, &commit).unwrap();
     drop(store);
     backup::of_stopped(chain.params().clone(), &from, &dir, &mut |_, _| ()).unwrap();
     backup::restore(chain.params().clone(), &dir, &to, &mut |_, _| ()).unwrap();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use steelyard_core::params::Params;
 use steelyard_node::repair::{self, Report};
+use steelyard_node::store::log::LogRecord;
 use steelyard_node::store::schema::{META_CHECKPOINT, Space, key};
 use steelyard_node::store::{Commit, STORE_FOLDER};
 use steelyard_node::verify::Failure;
@@ -39,7 +40,8 @@ impl Damaged {
         feed(chain.params(), &damaged.data_dir(), chain.blocks().chain(wins.blocks().skip(6)));
         let store = open(chain.params(), &damaged.data_dir());
         store.write_checkpoint(chain.state(), CHECKPOINT).unwrap();
-        let commit = Commit { peers: Some(PEERS.to_vec()), ..Commit::default() };
+        let log = LogRecord { tip: store.tip().unwrap().unwrap(), ..LogRecord::default() };
+        let commit = Commit { log, peers: Some(PEERS.to_vec()), ..Commit::default() };
         store.commit(store.last(Space::Log).unwrap() + 1, &commit).unwrap();
         damaged
     }

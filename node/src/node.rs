@@ -15,17 +15,19 @@ use steelyard_runtime::exit::CliError;
 use steelyard_runtime::lock::FolderLock;
 use steelyard_runtime::{clock, ready, token, words};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::opening::{Opening, gate};
 use crate::api::{self, ApiState};
 use crate::chain::load::{self, Loaded};
+use crate::chain::view::Ticks;
 use crate::chain::{Chain, error::LoadError};
 use crate::disk::{self, DiskLimits};
 use crate::finder::{Finder, FinderLimits, INDEX_FOLDER};
 use crate::limits::DISK_STOP_BYTES;
 use crate::mark::Keeper;
-use crate::miner::{self, MinerConfig};
+use crate::miner::{self, MinerConfig, MinerStatus};
 use crate::net;
 use crate::peers::{self, Peers, PeersConfig, StartError};
 pub use crate::store::PROGRAM;
@@ -142,13 +144,7 @@ impl Node {
         let genesis = config.params.genesis();
         let opening = Arc::new(Opening::new(&config.params, &genesis, api));
         let served = tokio::spawn(api::serve(api_listener, gate(Arc::clone(&opening)), shutdown.clone()));
-        let (params, told) = (config.params.clone(), Arc::clone(&opening));
-        let folder = data_dir.clone();
-        let open = move || open_and_tell(params, genesis, &folder, |tip| told.found(tip));
-        let (store, mut loaded) = tokio::task::spawn_blocking(open)
-            .await
-            .map_err(|_| CliError::damaged("open", "opening the store ended early"))??;
-        loaded.prune = config.prune;
+        let (store, loaded) = load_store(&config, &data_dir, (genesis, &opening)).await?;
         let (opened_in, rebuilt) = (started.elapsed(), loaded.rebuilt);
         let thread = |error: std::io::Error| CliError::other("thread", error.to_string());
         let (chain, writer) = Chain::start(loaded, store).map_err(thread)?;
@@ -162,36 +158,20 @@ impl Node {
         others.extend(keeping);
         let token_file = config.data_dir.join(TOKEN_FILE);
         let token = token::create(&token_file).map_err(|error| cannot("write", &token_file, &error))?;
-        let (status, threads) = match &config.miner {
-            Some(miner) => {
-                let (status, threads) = miner::start(&chain, miner).map_err(thread)?;
-                (Some((status, threads.len())), threads)
-            }
-            None => (None, Vec::new()),
-        };
+        let (miner, threads) = start_miner(&config, &chain).map_err(thread)?;
         others.extend(threads);
-        // Addresses can be had again; the chain does not depend on them.
-        let kept = chain.store.peers().unwrap_or_else(|error| {
-            tracing::warn!(%error, "the addresses of peers in the store are not used");
-            None
-        });
-        let peers = PeersConfig {
-            connect: config.connect.clone(),
-            discover: config.discover,
-            port: p2p.port(),
-            prunes: config.prune.is_some(),
-        };
-        let started_peers = peers::start((&chain, &finder), &peers, kept, ticks.clone(), shutdown.clone())?;
+        let stopping = (ticks.clone(), shutdown.clone());
+        let started_peers = start_peers(&config, (&chain, &finder), p2p.port(), stopping)?;
         others.extend(started_peers.threads);
         opening.opened(ApiState {
             chain: chain.clone(),
             finder: Arc::clone(&finder),
-            miner: status,
+            miner,
             peers: started_peers.peers.clone(),
             disk,
             mark: Arc::clone(&mark),
             token: token.into(),
-            data_dir: config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone()).into(),
+            data_dir: data_dir.into(),
             bound: api,
         });
         let asked = (chain.clone(), Arc::clone(&finder));
@@ -276,6 +256,49 @@ fn open_and_tell(
     found(store.tip().map_err(|error| load_error(error.into()))?);
     let loaded = load::load_from(params, genesis, &store).map_err(load_error)?;
     Ok((Arc::new(store), loaded))
+}
+
+/// Opens and loads the store, away from the async threads.
+async fn load_store(
+    config: &NodeConfig,
+    data_dir: &Path,
+    (genesis, opening): (Genesis, &Arc<Opening>),
+) -> Result<(Arc<Store>, Loaded), CliError> {
+    let (params, folder, told) = (config.params.clone(), data_dir.to_path_buf(), Arc::clone(opening));
+    let open = move || open_and_tell(params, genesis, &folder, |tip| told.found(tip));
+    let opened = tokio::task::spawn_blocking(open).await;
+    let (store, loaded) =
+        opened.map_err(|_| CliError::damaged("open", "opening the store ended early"))??;
+    Ok((store, Loaded { prune: config.prune, ..loaded }))
+}
+
+/// The miner's figures and how many threads it has, where it mines.
+type Mining = Option<(Arc<MinerStatus>, usize)>;
+
+fn start_miner(config: &NodeConfig, chain: &Chain) -> std::io::Result<(Mining, Vec<JoinHandle<()>>)> {
+    let Some(miner) = &config.miner else { return Ok((None, Vec::new())) };
+    let (status, threads) = miner::start(chain, miner)?;
+    Ok((Some((status, threads.len())), threads))
+}
+
+fn start_peers(
+    config: &NodeConfig,
+    (chain, finder): (&Chain, &Arc<Finder>),
+    port: u16,
+    (ticks, stopping): (watch::Receiver<Ticks>, CancellationToken),
+) -> Result<peers::Started, StartError> {
+    // Addresses can be had again; the chain does not depend on them.
+    let kept = chain.store.peers().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the addresses of peers in the store are not used");
+        None
+    });
+    let config = PeersConfig {
+        connect: config.connect.clone(),
+        discover: config.discover,
+        port,
+        prunes: config.prune.is_some(),
+    };
+    peers::start((chain, finder), &config, kept, ticks, stopping)
 }
 
 /// Starts the index, if there is to be one; it opens its store by itself.

@@ -67,7 +67,7 @@ pub(super) async fn backup(
     copied.await?.map(Json).map_err(|error| refusal(error.into()))
 }
 
-/// `POST /export`: writes blocks of the active chain into a file of this machine. As [`backup`].
+/// `POST /export`: writes blocks of the active chain into a file of this machine. As [`backup()`].
 pub(super) async fn export(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,

@@ -9,7 +9,7 @@
 //!
 //! | file in the folder | holds |
 //! |---|---|
-//! | `data-00001`… | entries ([`datafile`]) |
+//! | `data-00001`… | entries (`datafile`) |
 //! | `network.toml` | the network, where it is not built in |
 //! | `manifest.json` | what it is a copy of, and every file's length and checksum; written last |
 //!

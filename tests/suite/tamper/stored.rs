@@ -26,12 +26,15 @@ struct Damaged {
     wins: Chain,
 }
 
+/// Does something to what it is handed, once.
+type Act<'a, T> = Box<dyn FnOnce(&mut T) + 'a>;
+
 /// A change of what is stored.
 enum Change<'a> {
     /// Of one value, `None` for none there.
-    Value(Box<dyn FnOnce(&mut Option<Vec<u8>>) + 'a>),
+    Value(Act<'a, Option<Vec<u8>>>),
     /// Of the content of a stream of one chunk, with a check that holds: what is left to find by the rest.
-    Content(Box<dyn FnOnce(&mut Vec<u8>) + 'a>),
+    Content(Act<'a, Vec<u8>>),
 }
 
 impl Damaged {
@@ -262,7 +265,7 @@ fn scenario_10_tampered_deltas() {
     damaged.expect_damage((Space::Delta, 99), made_up(), "not in the log");
     damaged.expect_damage((Space::Delta, 14), made_up(), "connects no block");
     // The content is not what was written, whatever it says.
-    damaged.expect((Space::Delta, 2), Change::Value(Box::new(|value| flip_last(value))), (2, None, "undo"));
+    damaged.expect((Space::Delta, 2), Change::Value(Box::new(flip_last)), (2, None, "undo"));
 }
 
 #[test]
@@ -305,11 +308,7 @@ fn scenario_10_tampered_the_log() {
     damaged.expect_damage((Space::Log, REORG), log(|l| l.disconnected = 90), "more blocks than there are");
     damaged.expect((Space::Log, REORG), log(|l| l.disconnected = 5), (12, None, "undo"));
     damaged.expect((Space::Log, 6), log(|l| l.tip.work += 1), (6, None, "stored_log"));
-    damaged.expect_damage(
-        (Space::Log, 6),
-        Change::Value(Box::new(|value| flip_last(value))),
-        "what was written",
-    );
+    damaged.expect_damage((Space::Log, 6), Change::Value(Box::new(flip_last)), "what was written");
     // A branch with more work that was never connected, as if somebody had kept the node from it.
     let before = damaged.folder.store().log(REORG - 1).unwrap();
     let kept: Vec<((Space, u64, u32), Change<'_>)> = vec![

@@ -18,6 +18,8 @@ async fn pruned_blocks_answer_so_and_keep_their_headers() {
     let (old, recent) = (pay(0, 1), pay(1, 1));
     assert_eq!(stage.submit(&old).await.status, StatusCode::OK);
     let first = stage.mine().await;
+    // What the index has not read before it is pruned it can never have.
+    assert_eq!(stage.get(&format!("/tx/{}", old.body.id())).await.status, StatusCode::OK);
     for _ in 0..60 {
         stage.mine().await;
     }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use rayon::prelude::*;
 use steelyard_core::consensus::error::RULE_SET;
 use steelyard_core::consensus::transaction;
 use steelyard_core::consensus::transition::connect_block;
@@ -19,7 +20,7 @@ use super::index::{Entry, Index, Number, Verdict};
 use super::view::{Shared, View};
 use crate::mempool::Mempool;
 use crate::store::log::{LogRecord, StoredTip};
-use crate::store::{BodyPlace, Store, StoreError, damaged};
+use crate::store::{BodyPlace, Store, StoreError, checkpoint, damaged};
 
 /// What a start gives.
 pub struct Loaded {
@@ -203,9 +204,25 @@ pub fn genesis_entry(genesis: &Genesis) -> Entry {
 
 /// The state from the newest checkpoint and all deltas after it, and how many records they touch.
 fn load_state(genesis: &Genesis, store: &Store) -> Result<(Trie, u64), StoreError> {
-    let (seq, mut state) = store.checkpoint()?.unwrap_or_else(|| (0, genesis.state.clone()));
-    let mut last: HashMap<Key, Option<Record>> = HashMap::new();
-    let mut records = 0;
+    let mark = store.checkpoint()?;
+    let seq = mark.map_or(0, |mark| mark.seq);
+    let read = || mark.map(|mark| store.checkpoint_records(&mark)).transpose();
+    let (stored, changed) = rayon::join(read, || last_words(store, seq));
+    let (last, records) = changed?;
+    let state = match stored? {
+        Some(stored) => checkpoint::build(merged(stored, last))?,
+        None => {
+            let mut state = genesis.state.clone();
+            state.update(last);
+            state
+        }
+    };
+    Ok((state, records))
+}
+
+/// Each record that was changed after commit `seq`, as it was left, and how many changes there were.
+fn last_words(store: &Store, seq: u64) -> Result<(HashMap<Key, Option<Record>>, u64), StoreError> {
+    let (mut last, mut records) = (HashMap::new(), 0);
     store.for_each_delta_after(seq, |_, delta| {
         records += delta.records();
         last.extend(delta.restored);
@@ -213,8 +230,31 @@ fn load_state(genesis: &Genesis, store: &Store) -> Result<(Trie, u64), StoreErro
         last.extend(connected.map(|change| (change.key, change.new)));
         Ok(())
     })?;
-    state.update(last);
-    Ok((state, records))
+    Ok((last, records))
+}
+
+/// A checkpoint's records with the last words of all deltas, ascending by path as they are: a state is
+/// built of them at once, which is several times quicker than to change as many records of one that is
+/// built.
+fn merged(
+    stored: Vec<(Key, Record)>,
+    last: HashMap<Key, Option<Record>>,
+) -> impl Iterator<Item = (Key, Record)> {
+    let with_path = |(key, record): (Key, Record)| (key.path(), key, Some(record));
+    let stored: Vec<_> = stored.into_par_iter().map(with_path).collect();
+    let mut last: Vec<_> = last.into_par_iter().map(|(key, record)| (key.path(), key, record)).collect();
+    last.par_sort_unstable_by_key(|(path, ..)| *path);
+    let (mut stored, mut last) = (stored.into_iter().peekable(), last.into_iter().peekable());
+    let both = std::iter::from_fn(move || match (stored.peek(), last.peek()) {
+        (Some((old, ..)), Some((new, ..))) if old < new => stored.next(),
+        (Some((old, ..)), Some((new, ..))) if old == new => {
+            stored.next();
+            last.next()
+        }
+        (_, Some(_)) => last.next(),
+        (_, None) => stored.next(),
+    });
+    both.filter_map(|(_, key, record)| Some((key, record?)))
 }
 
 /// Executes the active chain from genesis and gives the state after its tip. `progress` hears each height.

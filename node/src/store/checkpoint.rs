@@ -46,6 +46,22 @@ pub fn mark(door: &Door) -> Result<Option<Mark>, StoreError> {
 /// # Errors
 /// [`StoreError::Damaged`] when a chunk is missing, unreadable or out of order.
 pub fn load(door: &Door, mark: &Mark) -> Result<Trie, StoreError> {
+    build(records(door, mark)?)
+}
+
+/// The state of these records, ascending by path.
+///
+/// # Errors
+/// [`StoreError::Damaged`] when they are none.
+pub fn build(records: impl IntoIterator<Item = (Key, Record)>) -> Result<Trie, StoreError> {
+    Trie::from_sorted(records).map_err(|error| damaged(format!("the checkpoint is no state: {error}")))
+}
+
+/// The records of a checkpoint, ascending by path if nothing is damaged.
+///
+/// # Errors
+/// [`StoreError::Damaged`] when a chunk is missing or unreadable.
+pub fn records(door: &Door, mark: &Mark) -> Result<Vec<(Key, Record)>, StoreError> {
     let mut records: Vec<(Key, Record)> = Vec::new();
     for chunk in 0..mark.chunks {
         let value = door.get(key(Space::Checkpoint, mark.generation, chunk))?;
@@ -59,7 +75,7 @@ pub fn load(door: &Door, mark: &Mark) -> Result<Trie, StoreError> {
     if records.len() as u64 != mark.records {
         return Err(damaged(format!("the checkpoint has {} records, not {}", records.len(), mark.records)));
     }
-    Trie::from_sorted(records).map_err(|error| damaged(format!("the checkpoint is no state: {error}")))
+    Ok(records)
 }
 
 /// Writes the state after commit `seq` as a new checkpoint, makes it the newest and deletes the

@@ -31,7 +31,7 @@ use self::log::{LogRecord, StoredTip};
 pub use self::prune::PRUNE_KEYS;
 use self::schema::{META_NETWORK, PEERS_ALL, SENTINELS, SPACES, Space, key, range, split};
 use crate::limits::SLED_CACHE_BYTES;
-use steelyard_core::state::Trie;
+use steelyard_core::state::{Key, Record, Trie};
 
 /// Who holds a node's folder, in locks and messages.
 pub const PROGRAM: &str = "steelyard-node";
@@ -313,13 +313,20 @@ impl Store {
         stream::read_part(&self.door, place.seq, (place.offset, u64::from(place.length)))
     }
 
-    /// The state as of the newest checkpoint, with the commit it is of; `None` for none yet.
+    /// Which checkpoint is the newest; `None` for none yet.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn checkpoint(&self) -> Result<Option<(u64, Trie)>, StoreError> {
-        let Some(mark) = checkpoint::mark(&self.door)? else { return Ok(None) };
-        Ok(Some((mark.seq, checkpoint::load(&self.door, &mark)?)))
+    pub fn checkpoint(&self) -> Result<Option<checkpoint::Mark>, StoreError> {
+        checkpoint::mark(&self.door)
+    }
+
+    /// The records of a checkpoint, ascending by path.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn checkpoint_records(&self, mark: &checkpoint::Mark) -> Result<Vec<(Key, Record)>, StoreError> {
+        checkpoint::records(&self.door, mark)
     }
 
     /// Writes a checkpoint of the state after commit `seq`.

@@ -108,7 +108,7 @@ fn fill(data_dir: &Path, accounts: u64, (blocks, payments): (usize, usize)) -> a
     let before = node.chain.store.disk_bytes();
     let mut payers: Vec<Payer> = (1..=PAYERS).map(|i| Payer::new(&node, i)).collect();
     let mut random = Random::new(1);
-    let (mut walls, mut cpu) = (Vec::new(), 0.0);
+    let (mut walls, mut cpu, mut committed_ms) = (Vec::new(), 0.0, 0.0);
     for _ in 0..blocks {
         let pay = |place: usize| {
             let to = numbered(random.below(accounts));
@@ -119,22 +119,25 @@ fn fill(data_dir: &Path, accounts: u64, (blocks, payments): (usize, usize)) -> a
             admit(some.to_vec())?;
         }
         let block = node.find_block(rich.account.address);
-        let watch = Stopwatch::start();
+        let commits = &node.chain.store.figures().commits;
+        let (watch, before) = (Stopwatch::start(), commits.took());
         ensure!(
             node.chain.submit_block(block, clock::now_ms()) == Ok(Accepted::Active),
             "a block was refused"
         );
         let cost = watch.cost();
+        committed_ms += (commits.took() - before).as_secs_f64() * 1e3;
         walls.push(Duration::from_secs_f64(cost.wall_s));
         cpu += cost.cpu_s.unwrap_or(f64::NAN);
     }
     if blocks > 0 {
         let paid = (blocks * payments).max(1) as u64;
         say(&format!(
-            "blocks of {payments} pending payments, submit until durable: {}, {:.1} ms of processor time; \
-             {} bytes of store a payment",
+            "blocks of {payments} pending payments, submit until durable: {}, {:.1} ms of processor time, \
+             {:.1} ms by the clock in the commit on average; {} bytes of store a payment",
             millis(walls.into_iter()),
             1e3 * cpu / blocks as f64,
+            committed_ms / blocks as f64,
             node.chain.store.disk_bytes().saturating_sub(before) / paid,
         ));
     }

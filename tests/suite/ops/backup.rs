@@ -7,13 +7,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 
-use steelyard_core::hash::{Address, FullId};
+use steelyard_core::hash::{Address, FullId, StateRoot};
 use steelyard_core::params::Params;
 use steelyard_core::state::{Key, Record};
 use steelyard_node::backup::{self, BackupError, MANIFEST_FILE, Manifest, NETWORK_FILE};
 use steelyard_node::chain::load;
 use steelyard_node::chain::view::Moment;
 use steelyard_node::store::Commit;
+use steelyard_node::store::checkpoint::{self, Mark};
 use steelyard_node::store::log::LogRecord;
 use steelyard_node::store::schema::Space;
 use steelyard_node::store::{STORE_FOLDER, Store};
@@ -77,7 +78,7 @@ fn assert_same(source: &Store, restored: &Store, moment: &Moment) {
         }
     }
     assert_eq!(
-        restored.checkpoint().unwrap().map(|(seq, state)| (seq, state.root())),
+        restored.checkpoint().unwrap().map(|mark| (mark.seq, root_of(restored, &mark))),
         Some((seq, moment.state.root()))
     );
 }
@@ -108,6 +109,11 @@ fn assert_paid(paid: &BTreeMap<Address, u64>, restored: &Moment) {
             );
         }
     }
+}
+
+/// The root of a checkpoint's state.
+fn root_of(store: &Store, mark: &Mark) -> StateRoot {
+    checkpoint::build(store.checkpoint_records(mark).unwrap()).unwrap().root()
 }
 
 #[test]

@@ -249,3 +249,33 @@ fn each_rule_of_excerpts_has_its_error() {
     let disagreeing = inner(9, &leaf(left), &leaf(other.unwrap()));
     assert_eq!(Excerpt::from_bytes(&disagreeing), Err(ExcerptError::LeavesDisagree { split: 9 }));
 }
+
+/// Two addresses whose paths have their first 46 bits in common, found by search: what is held under one
+/// is never taken for the other's.
+#[test]
+fn neighbours_are_told_apart_by_the_last_bit_in_which_they_differ() {
+    let numbered = |number: u64| {
+        let mut address = [0; 32];
+        address[..8].copy_from_slice(&number.to_le_bytes());
+        Address(address)
+    };
+    let (one, other) = (numbered(2_987_698), numbered(3_073_243));
+    assert_eq!(first_difference(&Key::Account(one).path(), &Key::Account(other).path()), 46);
+    let held = |of, amount| {
+        (1..4).map(move |asset| (Key::Holding(of, AssetId([asset; 32])), Some(Record::Holding { amount })))
+    };
+    let mut trie = sample();
+    trie.update(held(other, 2));
+    let nothing = Page { held: Vec::new(), is_complete: true };
+    assert_eq!(shown(&trie, &[page(one, None, usize::MAX)]).holdings(&one, None), Ok(nothing));
+    trie.update(held(one, 1));
+    for (of, amount) in [(one, 1), (other, 2)] {
+        for limit in [1, 2, 3, usize::MAX] {
+            let shown = shown(&trie, &[page(of, None, limit)]).holdings(&of, None).unwrap();
+            let expected: Vec<(AssetId, u64)> =
+                (1..4).take(limit).map(|asset| (AssetId([asset; 32]), amount)).collect();
+            assert_eq!(shown.held, expected);
+            assert_eq!(shown.held, trie.holdings(&of, limit));
+        }
+    }
+}

@@ -121,8 +121,12 @@ fn a_store_that_is_in_order_is_left_alone_and_made_again_by_force() {
     assert!(!report.repaired && report.kept.is_none(), "{report:?}");
     assert_eq!((report.height, report.blocks), WHOLE);
     assert_eq!(files(&store.data_dir()), before);
+    let mark = store.data_dir().join(steelyard_node::mark::MARK_FILE);
+    fs::write(&mark, "of the store that goes").unwrap();
     let forced = repair::run(&store.params, &store.data_dir(), true, &mut |_, _, _| ()).unwrap();
     assert!(forced.repaired && forced.peers);
+    // Of the new store, whose commits are counted anew, it would tell of a loss.
+    assert!(!mark.exists());
     assert_eq!((forced.height, forced.blocks, forced.tip, forced.lost), (WHOLE.0, WHOLE.1, report.tip, 0));
     assert_eq!(forced.pending, report.pending);
     assert_eq!(open(&store.params, &store.data_dir()).peers().unwrap().as_deref(), Some(PEERS));

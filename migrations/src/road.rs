@@ -238,7 +238,8 @@ fn advance(
 fn check_room(old: &Door, aside: &Path, from: u32) -> Result<(), UpgradeError> {
     let parent = aside.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let free = disk::free_bytes(parent).map_err(UpgradeError::io("look at", parent))?;
-    let needed = old.disk_bytes() + ROOM_BYTES;
+    // What an earlier attempt has written is there already.
+    let needed = (old.disk_bytes() + ROOM_BYTES).saturating_sub(disk::files_bytes(aside));
     if free < needed { Err(UpgradeError::NoRoom { from, needed, free }) } else { Ok(()) }
 }
 

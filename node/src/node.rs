@@ -141,7 +141,7 @@ impl Node {
         let (p2p_listener, p2p) = listen(config.listen, P2P_TAKEN).await?;
         let data_dir = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
         let shutdown = CancellationToken::new();
-        let genesis = config.params.genesis();
+        let genesis = genesis_of(&config.params).await?;
         let opening = Arc::new(Opening::new(&config.params, &genesis, api));
         let served = tokio::spawn(api::serve(api_listener, gate(Arc::clone(&opening)), shutdown.clone()));
         let (store, loaded) = load_store(&config, &data_dir, (genesis, &opening)).await?;
@@ -256,6 +256,13 @@ fn open_and_tell(
     found(store.tip().map_err(|error| load_error(error.into()))?);
     let loaded = load::load_from(params, genesis, &store).map_err(load_error)?;
     Ok((Arc::new(store), loaded))
+}
+
+/// The network's genesis, away from the async threads: with many allocations it takes long.
+async fn genesis_of(params: &Params) -> Result<Genesis, CliError> {
+    let params = params.clone();
+    let made = tokio::task::spawn_blocking(move || params.genesis()).await;
+    made.map_err(|_| CliError::other("genesis", "computing the network's genesis ended early"))
 }
 
 /// Opens and loads the store, away from the async threads.

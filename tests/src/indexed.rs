@@ -93,8 +93,12 @@ impl Indexed {
     /// Every transaction, history and asset of the active chain is found, in its order; what is found
     /// beside them is not in the chain.
     pub fn assert_right(&self) {
+        self.assert_finds(&Truth::of(&self.node.chain));
+    }
+
+    /// The same, of a chain whose bodies are not all here.
+    pub fn assert_finds(&self, truth: &Truth) {
         self.settle();
-        let truth = Truth::of(&self.node.chain);
         for (id, place) in &truth.txs {
             assert!(self.find(Query::newest(Key::Tx(*id), 100)).contains(place), "{id} at {place}");
         }
@@ -133,8 +137,14 @@ impl Truth {
     /// Reads every body.
     #[must_use]
     pub fn of(chain: &Chain) -> Self {
+        Self::from(chain, 1)
+    }
+
+    /// Reads the bodies from a height on: all that one who prunes can tell.
+    #[must_use]
+    pub fn from(chain: &Chain, height: u64) -> Self {
         let mut truth = Self::default();
-        for height in 1.. {
+        for height in height.. {
             let Some(entry) = chain.shared.read().active(height).cloned() else { break };
             let body = load_right_body(&chain.shared, &chain.store, &entry).expect("bodies are as stored");
             for (item, bytes) in (0..).zip(&body.items) {

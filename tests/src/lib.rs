@@ -16,8 +16,10 @@ pub mod fuzz;
 pub mod generate;
 pub mod indexed;
 pub mod inprocess;
+pub mod lives;
 pub mod network;
 pub mod peer;
+pub mod picture;
 #[cfg(target_os = "linux")]
 pub mod power;
 pub mod process;

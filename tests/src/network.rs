@@ -131,6 +131,13 @@ pub fn wait_for_one_tip(nodes: &[&Node]) -> (u64, String) {
     found.into_iter().next().expect("there are nodes")
 }
 
+/// Waits until a node follows another one that mines on: only then is an empty pool at both the end of
+/// all payments.
+pub fn wait_until_followed(miner: &Node, follower: &Node) {
+    let (_, id) = tip(miner);
+    let _ = follower.api.wait_for(&format!("/block/{id}"), |answer| answer.json["active"] == true);
+}
+
 /// Waits until a transaction is in a block of a node's chain, and gives the block.
 pub fn wait_for_block(node: &Node, id: &str) -> String {
     let confirmed = |json: &Value| json["status"] == "confirmed";

@@ -242,7 +242,12 @@ impl Node {
         self.api.delete_as(&self.token(), &format!("/peers/{address}"))
     }
 
-    fn token(&self) -> String {
+    /// What its operator proves to be one with.
+    ///
+    /// # Panics
+    /// Its folder is gone.
+    #[must_use]
+    pub fn token(&self) -> String {
         let file = self.ready["token_file"].as_str().expect("a path");
         std::fs::read_to_string(file).expect("the token file is there").trim().to_owned()
     }
@@ -339,9 +344,14 @@ impl Api {
     /// POST of JSON with the operator's token.
     #[must_use]
     pub fn post_as(&self, token: &str, path: &str, body: &Value) -> Answer {
+        self.try_post_as(token, path, body).unwrap_or_else(|| panic!("no answer to {path}"))
+    }
+
+    /// POST of JSON with the operator's token; `None` when nobody answers.
+    #[must_use]
+    pub fn try_post_as(&self, token: &str, path: &str, body: &Value) -> Option<Answer> {
         let request = self.agent.post(format!("{}/api/v1{path}", self.base));
         answer(request.header("authorization", format!("Bearer {token}")).send_json(body))
-            .unwrap_or_else(|| panic!("no answer to {path}"))
     }
 
     /// DELETE with the operator's token.

@@ -3,6 +3,9 @@
 /// Ticks a second in which Linux states processor time to programs (USER_HZ, fixed by its ABI).
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Unit of `st_blocks` (Linux, inode(7)).
+const BLOCK_BYTES: u64 = 512;
+
 /// Bytes of memory that a process has in use.
 ///
 /// # Panics
@@ -36,4 +39,20 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 #[must_use]
 pub fn open_files(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs").count()
+}
+
+/// Bytes of disk that the files of a folder take, those that are being written among them.
+///
+/// # Panics
+/// There is no such folder.
+#[must_use]
+pub fn disk_bytes(folder: &std::path::Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder is there").flatten() {
+        // What went meanwhile takes nothing.
+        let Ok(about) = entry.metadata() else { continue };
+        bytes += if about.is_dir() { disk_bytes(&entry.path()) } else { about.blocks() * BLOCK_BYTES };
+    }
+    bytes
 }

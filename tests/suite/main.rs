@@ -18,6 +18,7 @@
 //! | `room` | a disk without room, at every door of a node |
 //! | `mark` | a store that lost its end |
 //! | `crash` | SIGKILL at random moments and at each step of a commit |
+//! | `storm` | SIGKILL with everything at once, and each time a look at what is left |
 //! | `index` | the index of the chain: kills at every step, damage, nodes with and without it |
 //! | `disk` | power cuts, full disks, disks that fail, damaged files (on Linux) |
 //! | `reference` | blocks that arrive at a node, compared with the second implementation |
@@ -51,6 +52,7 @@ mod prune;
 mod reference;
 mod review;
 mod room;
+mod storm;
 mod tamper;
 mod tidy;
 mod wallet;

@@ -9,6 +9,7 @@ use steelyard_node::mark::MARK_FILE;
 use steelyard_tests::accounts::Account;
 use steelyard_tests::network::{Network, stop, text, tip, wait_for_height, wait_for_one_tip};
 use steelyard_tests::process::{Launch, Node, run_node, wait_until};
+use steelyard_tests::stored::copy_folder;
 
 /// Whether a node warns that its store lost its end.
 fn warns(node: &Node) -> bool {
@@ -24,28 +25,15 @@ fn loss(args: &[&str], data_dir: &Path) -> Value {
     serde_json::from_slice::<Value>(&output.stdout).unwrap()["rolled_back"].clone()
 }
 
-fn copy(from: &Path, to: &Path) {
-    let _ = fs::remove_dir_all(to);
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
 /// Cuts the database of a stopped node so that it opens with fewer blocks.
 fn cut(network: &[&str], data_dir: &Path) -> Value {
     let whole = data_dir.with_extension("whole");
-    copy(data_dir, &whole);
+    copy_folder(data_dir, &whole);
     let db = data_dir.join("chain").join("db");
     let bytes = fs::read(&db).unwrap();
     let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     for part in (1..100).rev() {
-        copy(&whole, data_dir);
+        copy_folder(&whole, data_dir);
         // A snapshot of a start before would stand for what is cut off.
         for entry in fs::read_dir(data_dir.join("chain")).unwrap().map(Result::unwrap) {
             if entry.file_name().to_string_lossy().starts_with("snap.") {

@@ -5,6 +5,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
 use steelyard_core::hash::NetworkId;
 use steelyard_core::params::Params;
@@ -16,9 +18,13 @@ use steelyard_runtime::sled_door::Entry;
 use steelyard_tests::frozen::{self, WALLET_NETWORK, entries, store_of};
 use steelyard_tests::inprocess::InProcess;
 use steelyard_tests::process::node_command;
+use steelyard_tests::random::Random;
 use steelyard_wallet::intent::State;
 use steelyard_wallet::store::Store as WalletStore;
 use tempfile::TempDir;
+
+/// A start with an upgrade of a small store is over by then.
+const UPGRADE_MICROS_MAX: u64 = 60_000;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/fixtures").join(name)
@@ -137,6 +143,34 @@ fn a_kill_at_each_step_of_an_upgrade_is_made_good_by_the_next_start() {
         assert!(!folder.path().join("chain.upgrade").exists(), "{step}");
         assert_same(&entries(&folder.path().join("chain.v0")), &frozen_entries("node-0.entries"));
     }
+}
+
+/// `STEELYARD_KILLS` says how many (20 unless told). Some come before anything is done, some after all is.
+#[test]
+fn kills_at_random_moments_of_an_upgrade_are_made_good_by_the_next_start() {
+    let kills: usize = std::env::var("STEELYARD_KILLS").map_or(20, |text| text.parse().expect("a number"));
+    let mut random = Random::for_test(7);
+    let fresh = tempfile::tempdir().unwrap();
+    frozen::tell_node(&fresh.path().join("chain"));
+    let (expected, old) =
+        (content(&node::LAYOUT, &fresh.path().join("chain")), frozen_entries("node-0.entries"));
+    let (mut killed, mut within) = (0, 0);
+    while killed < kills {
+        let (folder, dir) = old_node();
+        for _ in 0..1 + random.below(3) {
+            let args = ["verify", "--network", "dev", "--data-dir", folder.path().to_str().unwrap()];
+            let mut child = node_command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(Duration::from_micros(random.below(UPGRADE_MICROS_MAX)));
+            let _ = child.kill();
+            let _ = child.wait();
+            killed += 1;
+            within += usize::from(folder.path().join("chain.upgrade").exists());
+        }
+        drop(Store::open(&dir, &network()).unwrap());
+        assert_same(&content(&node::LAYOUT, &dir), &expected);
+        assert_same(&entries(&folder.path().join("chain.v0")), &old);
+    }
+    println!("{killed} kills, {within} of them while a store was being brought up to date");
 }
 
 /// An attempt that was begun from another store is not gone on from.

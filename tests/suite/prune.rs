@@ -18,7 +18,7 @@ use steelyard_tests::inprocess::InProcess;
 use steelyard_tests::network::{free_address, tip};
 use steelyard_tests::process::{Launch, Node, run_node, wait_until};
 use steelyard_tests::random::Random;
-use steelyard_tests::stored::store_chain;
+use steelyard_tests::stored::{copy_folder, store_chain};
 use steelyard_tests::wallet::Wallet;
 use tempfile::TempDir;
 
@@ -70,18 +70,6 @@ fn verify_full(network: &str, folder: &Path) -> u64 {
     assert!(output.status.success(), "verify --full: {}", String::from_utf8_lossy(&output.stdout));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     report["executed_from"].as_u64().unwrap()
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 fn pruned_below(node: &Node) -> u64 {
@@ -142,7 +130,7 @@ fn a_kill_at_each_step_of_pruning_leaves_what_was_promised() {
         "prune.after_delete@2",
     ];
     for step in steps {
-        copy(&world.path("base"), &world.path(step));
+        copy_folder(&world.path("base"), &world.path(step));
         let launch = world.launch(step, &PRUNE);
         if let Ok(mut node) = launch.clone().env("STEELYARD_FAILPOINT", step).try_start() {
             assert_eq!(node.wait(), None, "{step}: the node should have been ended by its fail point");
@@ -249,7 +237,7 @@ fn a_wallet_is_served_by_a_node_that_prunes() {
 fn a_fresh_node_says_that_only_pruned_peers_are_there_and_syncs_once_a_full_one_is() {
     let world = World::new();
     let id = world.store("full", (700, 1), 1);
-    copy(&world.path("full"), &world.path("pruned"));
+    copy_folder(&world.path("full"), &world.path("pruned"));
     let pruned = world.launch("pruned", &PRUNE).start();
     wait_until_pruned(&pruned);
     let mut fresh = world.launch("fresh", &[]).connect(pruned.p2p).start();

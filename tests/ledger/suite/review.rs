@@ -16,14 +16,31 @@
 //! Must not know how a rule is checked.
 
 use steelyard_core::consensus::error::{BlockRule, HeaderRule, TxRule};
+use steelyard_core::consensus::transaction::shape;
 use steelyard_core::hash::Address;
 use steelyard_core::params::{LIMIT_BITS_MAX, Params};
 use steelyard_core::state::{Key, Trie};
 use steelyard_core::types::body::Coinbase;
-use steelyard_core::types::transaction::{Action, PAYMENTS_MAX, Transaction, asset_id};
+use steelyard_core::types::transaction::{Action, PAYMENTS_MAX, Transaction, asset_id, full_id};
 use steelyard_ledger::accounts::{Account, Terms, coins, issue, units};
 use steelyard_ledger::chain::{Block, Chain, seal};
 use steelyard_ledger::tip::searched;
+
+/// What a cache of verified transactions is asked by: all bytes, the signatures' among them.
+#[test]
+fn the_same_payment_signed_by_others_has_its_id_and_another_full_id() {
+    let chain = Chain::dev();
+    let tx = Account::dev(0).pay(chain.network(), Terms::default(), vec![coins(Account::dev(1).address, 1)]);
+    let mut bytes = tx.to_bytes();
+    let shaped = shape(&chain.network(), &bytes).unwrap();
+    assert_eq!((shaped.id(), shaped.full_id()), (tx.body.id(), full_id(&bytes)));
+    let checked = shaped.verify().unwrap();
+    assert_eq!((checked.id(), checked.full_id()), (tx.body.id(), full_id(&bytes)));
+    *bytes.last_mut().unwrap() ^= 1;
+    let forged = shape(&chain.network(), &bytes).unwrap();
+    assert_eq!((forged.id(), forged.full_id()), (tx.body.id(), full_id(&bytes)));
+    assert_ne!(forged.full_id(), checked.full_id());
+}
 
 /// Steps from the root down to a record, or to what shows that there is none.
 fn depth(state: &Trie, key: &Key) -> usize {
@@ -159,6 +176,19 @@ fn after_64_halvings_nothing_is_paid_but_fees() {
     let chain = mined(1 << 40, 3);
     let reward = |height| chain.params().reward(height);
     assert_eq!([3, 4, 121, 123, 124, 192, 193, u64::MAX].map(reward), [1 << 40, 1 << 39, 1, 1, 0, 0, 0, 0]);
+}
+
+/// Or whoever mines would fill the state with accounts of nothing, each free.
+#[test]
+fn a_block_that_pays_nothing_makes_no_account() {
+    let mut chain = mined(1, 1);
+    chain.mine(1);
+    let (newcomer, records) = (Account::numbered(6), chain.state().len());
+    let mut chain = chain.mined_by(&newcomer);
+    chain.mine(1);
+    assert_eq!(Coinbase::from_bytes(&chain.block(2).body.items[0]).unwrap().amount, 0);
+    assert_eq!(chain.state().get(&Key::Account(newcomer.address)), None);
+    assert_eq!(chain.state().len(), records);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Damage: every file of a node's folder cut short, zeroed by pages and flipped by bits. The node
 //! runs with all data right, or serves all but what it names, or refuses, naming the damage and
-//! what to do. Never a panic, never a hang, never wrong data.
+//! what to do: done, it mends each. Never a panic, never a hang, never wrong data.
 //!
 //! `STEELYARD_DAMAGE` says how many cases a file (40 in all unless told).
 
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use steelyard_core::params::Params;
@@ -19,8 +19,9 @@ use steelyard_tests::accounts::Account;
 use steelyard_tests::chain::{Block, Chain};
 use steelyard_tests::inprocess::InProcess;
 use steelyard_tests::network::{free_address, text};
-use steelyard_tests::process::{Api, Launch, Node, wait_until};
+use steelyard_tests::process::{Api, Launch, run_node, wait_until};
 use steelyard_tests::random::Random;
+use steelyard_tests::stored::copy_folder;
 
 use super::{assert_no_panic, printed, verify};
 
@@ -128,13 +129,6 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn copy(from: &Path, to: &Path) {
-    for file in files(from) {
-        fs::create_dir_all(to.join(&file).parent().unwrap()).unwrap();
-        fs::copy(from.join(&file), to.join(&file)).unwrap();
-    }
-}
-
 /// Everything that a node serves of its chain: each block, its transactions, two accounts.
 fn served(api: &Api) -> BTreeMap<String, Value> {
     let mut paths: Vec<String> = (0..=BLOCKS).map(|height| format!("/block-height/{height}")).collect();
@@ -203,11 +197,11 @@ fn damaged_files_are_mended_named_or_refused_and_never_believed() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, served_dir) = (folder.path().join("whole"), folder.path().join("source"));
     original(&whole);
-    copy(&whole, &served_dir);
+    copy_folder(&whole, &served_dir);
     let source = launch(&served_dir).start();
     let right = served(&source.api);
     let cases = cases(&whole, &mut random);
-    let (next, is_resynced) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(BTreeMap::<(String, Kind, Outcome), usize>::new());
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
@@ -216,11 +210,12 @@ fn damaged_files_are_mended_named_or_refused_and_never_believed() {
                     Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, cases.get(at)?)))
                 {
                     let dir = folder.path().join(format!("case-{number}"));
-                    copy(&whole, &dir);
+                    copy_folder(&whole, &dir);
                     damage(case, &dir.join(&case.file));
-                    let outcome = judge(case, &launch(&dir).connect(source.p2p), &right);
-                    if outcome == Outcome::Refused && !is_resynced.swap(true, Ordering::Relaxed) {
-                        assert_resyncs(&folder.path().join("fresh"), &source, &right);
+                    let launch = launch(&dir).connect(source.p2p);
+                    let outcome = judge(case, &launch, &right);
+                    if [Outcome::Refused, Outcome::NamesDamage].contains(&outcome) {
+                        assert_mends(case, &launch, &right);
                     }
                     let name = case.file.to_string_lossy().into_owned();
                     *outcomes.lock().unwrap().entry((name, case.kind, outcome)).or_default() += 1;
@@ -298,11 +293,22 @@ fn assert_refuses(case: &Case, ended: &str) {
     assert!(ended.contains("hint: ") && ended.contains("steelyard-node "), "{case:?}: no next step: {ended}");
 }
 
-/// The way out of any damage, as long as there is a peer: an empty folder beside it.
-fn assert_resyncs(dir: &Path, source: &Node, right: &BTreeMap<String, Value>) {
-    let node = launch(dir).connect(source.p2p).start();
+/// The way out of any damage: `repair`, and a peer for what it could not keep. What was damaged is put
+/// aside.
+fn assert_mends(case: &Case, launch: &Launch, right: &BTreeMap<String, Value>) {
+    let dir = launch.data_dir.to_str().unwrap();
+    let output = run_node(&["repair", "--json", "--network", "dev", "--data-dir", dir]);
+    let said = format!("{case:?}: {}", String::from_utf8_lossy(&output.stdout));
+    assert_no_panic(&String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    let mut node = launch.start();
     let tip = &right[&format!("/block-height/{BLOCKS}")]["id"];
     node.api.wait_for("/status", |status| status.json["tip"] == *tip);
     let found = served(&node.api);
-    assert!(right.iter().all(|(path, value)| found.get(path) == Some(value)));
+    let wrong = right.iter().find(|(path, value)| found.get(*path) != Some(value));
+    assert_eq!(wrong, None, "{said}");
+    node.kill();
+    assert_no_panic(&printed(launch));
+    let verified = verify("dev", &launch.data_dir);
+    assert!(verified.status.success(), "{said}: {}", String::from_utf8_lossy(&verified.stdout));
 }

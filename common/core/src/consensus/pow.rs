@@ -75,6 +75,17 @@ mod tests {
         assert_eq!(found, expected);
     }
 
+    /// The target at which each hash is just enough: what is looked at first of both is equal then.
+    #[test]
+    fn a_hash_equal_to_the_target_is_found_and_one_above_it_is_not() {
+        let header = Header::from_bytes(&[7; HEADER_BYTES]);
+        for nonce in 0..100 {
+            let hash = Header { nonce, ..header }.pow_hash();
+            assert_eq!(search(&header, hash, nonce, 1), Some(nonce));
+            assert_eq!(search(&header, hash - 1, nonce, 1), None);
+        }
+    }
+
     #[test]
     fn the_search_wraps_and_ends() {
         let header = Header::from_bytes(&[0; HEADER_BYTES]);

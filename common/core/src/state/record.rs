@@ -206,6 +206,27 @@ mod tests {
         }
     }
 
+    /// Each bound of a description from both sides.
+    #[test]
+    fn a_description_out_of_its_bounds_is_none() {
+        let description = |symbol: &[u8], decimals: u8, mintable: u8| {
+            let length = u8::try_from(symbol.len()).unwrap();
+            let parts: [&[u8]; 7] =
+                [&[TYPE_ASSET], &[2; 32], &[3; 32], &[length], symbol, &[decimals], &[0; 8]];
+            decode(&[&parts.concat()[..], &[mintable]].concat())
+        };
+        for (symbol, decimals, mintable) in [(&b"G"[..], 0, 0), (&[b'G'; 12], 18, 1)] {
+            let Ok((_, Record::Asset(read))) = description(symbol, decimals, mintable) else { panic!() };
+            let found = (read.symbol.as_bytes(), read.decimals, u8::from(read.mintable));
+            assert_eq!(found, (symbol, decimals, mintable));
+        }
+        assert_eq!(description(b"", 0, 0), Err(RecordError));
+        assert_eq!(description(&[b'G'; 13], 0, 0), Err(RecordError));
+        assert_eq!(description(&[0xff], 0, 0), Err(RecordError));
+        assert_eq!(description(b"G", 19, 0), Err(RecordError));
+        assert_eq!(description(b"G", 0, 2), Err(RecordError));
+    }
+
     #[test]
     fn a_record_under_a_key_of_another_kind_has_no_bytes() {
         let samples = samples();

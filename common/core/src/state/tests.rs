@@ -314,6 +314,8 @@ fn each_rule_of_proofs_has_its_error() {
     let decode = |parts: &[&[u8]]| Proof::from_bytes(&parts.concat()).unwrap_err();
     assert_eq!(decode(&[&[1, 0], &step, &[0]]), ProofError::NoLeaf);
     assert_eq!(decode(&[&[1, 2], &step.repeat(513), &[0]]), ProofError::TooManySteps { got: 513 });
+    // As many as a path has bits are read; it is the leaf that is missing.
+    assert_eq!(decode(&[&[0, 2], &step.repeat(512), &[0]]), ProofError::NoLeaf);
     assert_eq!(decode(&[&[0, 0], &[1], &[9]]), ProofError::MalformedLeaf);
     assert_eq!(decode(&[&[0, 0], &[2], &[9]]), ProofError::Truncated);
 }

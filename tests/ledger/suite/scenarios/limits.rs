@@ -40,4 +40,11 @@ fn scenario_06_block_bytes() {
     let (bytes, one) = (block.body.block_bytes(), 8 + block.body.items[1].len());
     assert!(bytes <= 64 * 1024 && bytes + one > 64 * 1024);
     assert!(chain.check_and_connect(&block).is_ok());
+    // To the last byte: with a limit of what it holds now the same, with one less a payment less.
+    let limited = |block_bytes_max: u64| {
+        let params = Params { block_bytes_max, ..chain.params().clone() };
+        chain.draft_under(&params, block.header.time, &checked).body.items.len()
+    };
+    assert_eq!(limited(bytes as u64), block.body.items.len());
+    assert_eq!(limited(bytes as u64 - 1), block.body.items.len() - 1);
 }

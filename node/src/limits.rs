@@ -39,6 +39,8 @@ pub const REOPEN_BYTES_IDLE: u64 = 64 * 1024 * 1024;
 pub const REOPEN_BYTES: u64 = 2 * REOPEN_BYTES_IDLE;
 /// Nothing to do for so long is an idle moment, in ms.
 pub const IDLE_MS: u64 = 200;
+/// So long after a commit nobody waits for the chain thread: it lets go of what the commit replaced, in ms.
+pub const LET_GO_MS: u64 = 5;
 /// sled's cache, in serialized bytes.
 pub const SLED_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// Memory that sled takes for a byte of its cache, at most, as measured.

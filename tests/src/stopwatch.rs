@@ -26,14 +26,17 @@ impl Stopwatch {
     /// Starts.
     #[must_use]
     pub fn start() -> Self {
-        Self { started: Instant::now(), cpu_before: cpu_seconds() }
+        let cpu_before = cpu_seconds();
+        Self { started: Instant::now(), cpu_before }
     }
 
     /// What has been spent since the start.
     #[must_use]
     pub fn cost(&self) -> Cost {
+        // First: to be told the processor time takes some milliseconds.
+        let wall_s = self.started.elapsed().as_secs_f64();
         let cpu_s = cpu_seconds().zip(self.cpu_before).map(|(now, before)| now - before);
-        Cost { wall_s: self.started.elapsed().as_secs_f64(), cpu_s }
+        Cost { wall_s, cpu_s }
     }
 }
 

@@ -7,7 +7,7 @@
 mod prune;
 mod reorganise;
 
-use std::mem::take;
+use std::mem::{replace, take};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -28,7 +28,9 @@ use super::group::{Group, Reply};
 use super::index::{Entry, Number, Verdict};
 use super::load::stored_tip;
 use super::view::{Moment, Shared, View};
-use crate::limits::{CHECKPOINT_COMMITS, CHECKPOINT_RECORDS_LEAST, IDLE_MS, REOPEN_BYTES, REOPEN_BYTES_IDLE};
+use crate::limits::{
+    CHECKPOINT_COMMITS, CHECKPOINT_RECORDS_LEAST, IDLE_MS, LET_GO_MS, REOPEN_BYTES, REOPEN_BYTES_IDLE,
+};
 use crate::mempool::Admission;
 use crate::store::delta::Delta;
 use crate::store::log::LogRecord;
@@ -51,6 +53,9 @@ pub(super) struct Writer {
     /// The state after it.
     state: Trie,
     group: Group,
+    /// The state that was shown before, until there is time to let go of it: in a large state that
+    /// costs as much as making the one that replaced it.
+    replaced: Option<Trie>,
     unsaved_records: u64,
     checkpoint_seq: u64,
     checkpoint: Option<JoinHandle<Result<(), StoreError>>>,
@@ -75,6 +80,7 @@ impl Writer {
             tip,
             state,
             group: Group::default(),
+            replaced: None,
             unsaved_records,
             checkpoint_seq: seq,
             checkpoint: None,
@@ -104,8 +110,10 @@ impl Writer {
             self.commit()?;
         }
         loop {
-            match queue.recv_timeout(Duration::from_millis(IDLE_MS)) {
+            let patience_ms = if self.replaced.is_some() { LET_GO_MS } else { IDLE_MS };
+            match queue.recv_timeout(Duration::from_millis(patience_ms)) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return self.finish_checkpoint(),
+                Err(RecvTimeoutError::Timeout) if self.replaced.is_some() => drop(self.replaced.take()),
                 Err(RecvTimeoutError::Timeout) => self.keep_house(REOPEN_BYTES_IDLE)?,
                 Ok(command) => {
                     self.stage(command)?;
@@ -322,14 +330,13 @@ impl Writer {
         }
         let admitted = !commit.pending.is_empty();
         let group = take(&mut self.group);
-        if something {
-            self.publish(fork, &up, &changed);
-        }
+        let replaced = something.then(|| self.publish(fork, &up, &changed));
         self.shared.tick(|ticks| {
             ticks.tips += u64::from(!up.is_empty());
             ticks.admissions += u64::from(admitted);
         });
         group.replies.into_iter().for_each(Reply::send);
+        self.replaced = replaced.or(self.replaced.take());
         Ok(())
     }
 
@@ -373,8 +380,8 @@ impl Writer {
         entries.filter(|entry| entry.seq == seq).map(|entry| Arc::clone(&entry.tx)).collect()
     }
 
-    /// Shows the commit to everybody.
-    fn publish(&self, fork: Number, up: &[Number], changed: &[Key]) {
+    /// Shows the commit to everybody, and gives the state that was shown before.
+    fn publish(&self, fork: Number, up: &[Number], changed: &[Key]) -> Trie {
         let view: &mut View = &mut self.shared.write();
         view.reorgs += u64::from(view.index.tip() != fork);
         view.connected += up.len() as u64;
@@ -384,13 +391,14 @@ impl Writer {
         for number in up {
             view.index.get_mut(*number).verdict = Verdict::Connected { seq: self.seq };
         }
-        view.state = self.state.clone();
+        let replaced = replace(&mut view.state, self.state.clone());
         let next = view.tip().header.height + 1;
         view.pool.revalidate(&self.state, next, changed.iter().copied());
         view.pool_shown = (view.pool.len(), view.pool.bytes());
         if view.is_beyond_pruning {
             view.is_beyond_pruning = view.index.has_beyond_pruning(view.tip().total_work);
         }
+        replaced
     }
 
     /// What can wait for a moment between commits: reopening sled, checkpoints, pruning. The first two

@@ -191,6 +191,19 @@ fn a_block_that_pays_nothing_makes_no_account() {
     assert_eq!(chain.state().len(), records);
 }
 
+/// Or its nonces began again, and what it once signed could be sent once more.
+#[test]
+fn a_block_that_pays_nothing_leaves_an_emptied_account_its_nonce() {
+    let miner = Account::numbered(5);
+    let mut chain = mined(1, 1).mined_by(&miner);
+    chain.mine(1);
+    chain.pay(&miner, Account::numbered(6).address, 1);
+    chain.mine(1);
+    assert_eq!((chain.balance(miner.address), chain.nonce(miner.address)), (0, 1));
+    chain.mine(1);
+    assert_eq!((chain.balance(miner.address), chain.nonce(miner.address)), (0, 1));
+}
+
 #[test]
 fn at_a_supply_of_2_64_less_1_rewards_end_and_fees_go_on() {
     let (alice, bob, miner) = (Account::dev(0), Account::dev(1), Account::numbered(5));

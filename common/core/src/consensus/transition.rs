@@ -129,7 +129,7 @@ pub fn apply(overlay: &mut Overlay<'_>, height: u64, tx: &CheckedTx) -> Result<(
     if body.expiry != 0 && height > body.expiry {
         return Err(TxRule::Expired { expiry: body.expiry, height });
     }
-    let (balance, nonce) = overlay.account(body.sender);
+    let (balance, nonce) = overlay.account_to_change(body.sender);
     if body.nonce < nonce {
         return Err(TxRule::NonceUsed { got: body.nonce, expected: nonce });
     }
@@ -214,7 +214,7 @@ fn apply_asset_action(overlay: &mut Overlay<'_>, tx: &CheckedTx) -> Result<(), T
 
 fn credit(overlay: &mut Overlay<'_>, asset: AssetId, to: Address, amount: u64) -> Result<(), TxRule> {
     if asset == AssetId::COINS {
-        let (balance, nonce) = overlay.account(to);
+        let (balance, nonce) = overlay.account_to_change(to);
         let balance = balance.checked_add(amount).ok_or(TxRule::BalanceOverflow)?;
         let record = (balance > 0 || nonce > 0).then_some(Record::Account { balance, nonce });
         overlay.set(Key::Account(to), record);
@@ -228,15 +228,18 @@ fn credit(overlay: &mut Overlay<'_>, asset: AssetId, to: Address, amount: u64) -
 /// Changes on top of a state that stays as it is.
 pub struct Overlay<'a> {
     base: &'a dyn StateRead,
-    /// Record before (of `base`) and now.
+    /// Record before (of `base`) and now, of what was set and of what was looked up on the way to it:
+    /// looking up in a large state is what executing costs most.
     touched: BTreeMap<Key, (Option<Record>, Option<Record>)>,
+    /// Of these, absent before and present now.
+    created: u64,
 }
 
 impl<'a> Overlay<'a> {
     /// Nothing changed yet.
     #[must_use]
     pub fn new(base: &'a dyn StateRead) -> Self {
-        Self { base, touched: BTreeMap::new() }
+        Self { base, touched: BTreeMap::new(), created: 0 }
     }
 
     /// An overlay on this one, to try something that may fail.
@@ -248,22 +251,24 @@ impl<'a> Overlay<'a> {
     /// Coins and nonce of an address.
     #[must_use]
     pub fn account(&self, address: Address) -> (u64, u64) {
-        match self.get(&Key::Account(address)) {
-            Some(Record::Account { balance, nonce }) => (balance, nonce),
-            _ => (0, 0),
-        }
+        balance_and_nonce(self.get(&Key::Account(address)).as_ref())
     }
 
-    fn holding(&self, address: Address, asset: AssetId) -> u64 {
-        match self.get(&Key::Holding(address, asset)) {
-            Some(Record::Holding { amount }) => amount,
+    /// The same of one that is about to be changed.
+    fn account_to_change(&mut self, address: Address) -> (u64, u64) {
+        balance_and_nonce(self.looked_up(Key::Account(address)).1.as_ref())
+    }
+
+    fn holding(&mut self, address: Address, asset: AssetId) -> u64 {
+        match self.looked_up(Key::Holding(address, asset)).1 {
+            Some(Record::Holding { amount }) => *amount,
             _ => 0,
         }
     }
 
-    fn asset(&self, asset: AssetId) -> Option<Box<AssetDescription>> {
-        match self.get(&Key::Asset(asset)) {
-            Some(Record::Asset(description)) => Some(description),
+    fn asset(&mut self, asset: AssetId) -> Option<Box<AssetDescription>> {
+        match self.looked_up(Key::Asset(asset)).1 {
+            Some(Record::Asset(description)) => Some(description.clone()),
             _ => None,
         }
     }
@@ -273,14 +278,27 @@ impl<'a> Overlay<'a> {
     }
 
     fn set(&mut self, key: Key, record: Option<Record>) {
+        let (old, now) = self.looked_up(key);
+        let (was_new, is_new) = (old.is_none() && now.is_some(), old.is_none() && record.is_some());
+        *now = record;
+        self.created = self.created + u64::from(is_new) - u64::from(was_new);
+    }
+
+    /// Record before and now; before is not to be changed.
+    fn looked_up(&mut self, key: Key) -> (&Option<Record>, &mut Option<Record>) {
         let base = self.base;
-        self.touched.entry(key).or_insert_with(|| (base.get(&key), None)).1 = record;
+        let look_up = || {
+            let record = base.get(&key);
+            (record.clone(), record)
+        };
+        let (old, now) = self.touched.entry(key).or_insert_with(look_up);
+        (old, now)
     }
 
     /// Records absent before and present now.
     #[must_use]
     pub fn new_records(&self) -> u64 {
-        self.touched.values().filter(|(old, new)| old.is_none() && new.is_some()).count() as u64
+        self.created
     }
 
     /// Takes over what an overlay on top of this one changed.
@@ -295,6 +313,13 @@ impl<'a> Overlay<'a> {
     pub fn into_changes(self) -> Vec<Change> {
         let changes = self.touched.into_iter().map(|(key, (old, new))| Change { key, old, new });
         changes.filter(|change| change.old != change.new).collect()
+    }
+}
+
+fn balance_and_nonce(record: Option<&Record>) -> (u64, u64) {
+    match record {
+        Some(Record::Account { balance, nonce }) => (*balance, *nonce),
+        _ => (0, 0),
     }
 }
 

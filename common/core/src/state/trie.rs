@@ -52,11 +52,13 @@ pub struct Trie {
 }
 
 /// A subtree and its hash. The hash lies with the parent and not in the node, so that hashing
-/// a parent does not touch the other child's memory.
+/// a parent does not touch the other child's memory. In this order, with [`Inner`] in its, half of
+/// all steps downwards touch one line of the cache.
 #[derive(Clone)]
+#[repr(C)]
 struct Child {
-    hash: Hash,
     node: Node,
+    hash: Hash,
 }
 
 #[derive(Clone)]
@@ -77,9 +79,10 @@ enum Leaf {
 
 /// Two subtrees that agree in all bits before `split`; the first has a zero there.
 #[derive(Clone)]
+#[repr(C)]
 struct Inner {
-    children: [Child; 2],
     split: u16,
+    children: [Child; 2],
 }
 
 impl Trie {

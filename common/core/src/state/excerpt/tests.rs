@@ -93,6 +93,29 @@ fn pages_join_without_gap_or_overlap() {
     }
 }
 
+/// Where all that an address holds lies behind the very first bit of an asset, and it has no coins: what is
+/// nearest to the page's beginning is its own, and not all of it.
+#[test]
+fn a_page_shows_all_that_lies_on_one_side_of_its_beginning() {
+    let of = owner(1);
+    let assets = [0x80, 0x81, 0xff].map(|first| {
+        let mut asset = AssetId::ZERO;
+        asset.0[0] = first;
+        asset
+    });
+    let mut trie = Trie::new();
+    trie.update(assets.map(|asset| (Key::Holding(of, asset), Some(Record::Holding { amount: 5 }))));
+    trie.update(
+        (2..40)
+            .map(|number| (Key::Account(owner(number)), Some(Record::Account { balance: number, nonce: 0 }))),
+    );
+    let held = assets.map(|asset| (asset, 5)).to_vec();
+    let all = Page { held: held.clone(), is_complete: true };
+    assert_eq!(shown(&trie, &[page(of, None, usize::MAX)]).holdings(&of, None), Ok(all));
+    let first = Page { held: held[..2].to_vec(), is_complete: false };
+    assert_eq!(shown(&trie, &[page(of, None, 2)]).holdings(&of, None), Ok(first));
+}
+
 /// A page may begin behind any asset, held or not; an excerpt of one page is none of another.
 #[test]
 fn a_page_begins_behind_any_asset() {

@@ -4,7 +4,7 @@
 //! limits                            every bound
 //! store mempool                     what is on disk; what is pending
 //! chain                             the one thread that changes anything, and what others see
-//! disk mark                         the room there is; how far the store was, beside it
+//! disk mark memory                  the room there is; how far the store was, beside it; what was freed
 //! finder                            the index behind the tip: where in the chain to look for what
 //! miner verify lookup sync          those that read the view and submit, find in bodies, judge the store,
 //!                                   or decide what to ask of which peer
@@ -29,6 +29,7 @@ pub mod finder;
 pub mod limits;
 pub mod lookup;
 pub mod mark;
+pub mod memory;
 pub mod mempool;
 pub mod miner;
 pub mod net;

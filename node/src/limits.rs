@@ -60,6 +60,8 @@ pub const DISK_STOP_BYTES: u64 = 200 * 1024 * 1024;
 pub const DISK_MARGIN_PERCENT: u64 = 10;
 /// Between two looks at how much room there is, in ms.
 pub const DISK_LOOK_MS: u64 = 1_000;
+/// Between two times that freed memory is given back to the system, in ms.
+pub const MEMORY_MS: u64 = 30_000;
 /// Between two writings of the mark beside the store, in ms.
 pub const MARK_MS: u64 = 1_000;
 

@@ -27,6 +27,7 @@ use crate::disk::{self, DiskLimits};
 use crate::finder::{Finder, FinderLimits, INDEX_FOLDER};
 use crate::limits::DISK_STOP_BYTES;
 use crate::mark::Keeper;
+use crate::memory;
 use crate::miner::{self, MinerConfig, MinerStatus};
 use crate::net;
 use crate::peers::{self, Peers, PeersConfig, StartError};
@@ -153,7 +154,8 @@ impl Node {
         let mark = Arc::new(Keeper::open(&data_dir, &chain.shared));
         let marking = mark.start().map_err(thread)?;
         let (ticks, ticking) = net::ticks::start(&chain.shared).map_err(thread)?;
-        let mut others = vec![watching, marking, ticking];
+        let giving_back = memory::start(&chain.shared).map_err(thread)?;
+        let mut others = vec![watching, marking, ticking, giving_back];
         let (finder, keeping) = start_index(&config, &chain).map_err(thread)?;
         others.extend(keeping);
         let token_file = config.data_dir.join(TOKEN_FILE);

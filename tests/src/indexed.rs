@@ -123,7 +123,7 @@ impl Indexed {
 }
 
 /// What the bodies of the active chain hold.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Truth {
     /// Transactions.
     pub txs: BTreeMap<TxId, Position>,
@@ -152,6 +152,16 @@ impl Truth {
             }
         }
         truth
+    }
+
+    /// What of it is at a height or above.
+    #[must_use]
+    pub fn above(mut self, height: u64) -> Self {
+        let is_above = |place: &Position| place.height >= height;
+        self.txs.retain(|_, place| is_above(place));
+        self.addresses.values_mut().for_each(|places| places.retain(is_above));
+        self.assets.retain(|_, place| is_above(place));
+        self
     }
 
     fn note(&mut self, place: Position, bytes: &[u8]) {

@@ -24,7 +24,7 @@ use steelyard_core::types::body::Body;
 use steelyard_node::backup;
 use steelyard_node::chain::check::UncheckedBlock;
 use steelyard_node::chain::view::Moment;
-use steelyard_node::finder::{FinderLimits, INDEX_FOLDER};
+use steelyard_node::finder::{FinderLimits, INDEX_FOLDER, Position};
 use steelyard_node::limits::GROUP_BLOCKS_MAX;
 use steelyard_node::store::schema::Space;
 use steelyard_node::store::{BodyPlace, STORE_FOLDER, Store};
@@ -54,8 +54,7 @@ const AMOUNT: u64 = COIN / 100;
 const LIFE_MS_MAX: u64 = 700;
 const RECOVERY_MS_MAX: u64 = 80;
 const SYNC_MS_MAX: u64 = 400;
-/// Blocks that a look goes back, and those below the tip that nothing leaves any more: between two looks at
-/// a node there are far fewer.
+/// Blocks that a look goes back at least, and those below the tip that nothing leaves any more.
 const RECENT: u64 = 280;
 const DEEP: u64 = 60;
 /// Kills of others after which it is the turn of the one that prunes: what it prunes must have been seen.
@@ -206,8 +205,8 @@ struct Subject {
     shadow: Mutex<Shadow>,
     /// Tips that it has told since the last look.
     told: Mutex<BTreeSet<String>>,
-    /// Payments that were in its chain at a look, too deep to leave it again.
-    deep: Mutex<HashSet<String>>,
+    /// Height at a look up to which nothing leaves its chain again, and the payments up to there.
+    deep: Mutex<(u64, HashSet<String>)>,
     /// Folders with backups of it that it has called done, and those of which it has said nothing.
     backups: Mutex<(Vec<PathBuf>, Vec<PathBuf>)>,
 }
@@ -278,19 +277,19 @@ impl Subject {
         let found = Sight::of(&opened.node, &moment);
         let differ: Vec<_> = expected.pending.symmetric_difference(&found.pending).collect();
         assert!(found == expected, "{}: {found} where {expected} is right; pending: {differ:?}", self.name);
-        let from =
-            opened.node.chain.shared.read().bodies_from().max(found.height.saturating_sub(RECENT)).max(1);
-        let truth = Truth::from(&shadow.node.chain, from);
-        opened.assert_finds(&truth);
+        // All since the last look, and whatever may have been left since.
         let mut deep = lock(&self.deep);
-        let is_deep = |height: u64| height + DEEP <= found.height;
-        deep.extend(
-            truth.txs.iter().filter(|(_, place)| is_deep(place.height)).map(|(id, _)| id.to_string()),
-        );
+        let recent = found.height.saturating_sub(RECENT);
+        let truth = Truth::from(&shadow.node.chain, recent.min(deep.0).max(1));
+        opened.assert_finds(&truth.clone().above(opened.node.chain.shared.read().bodies_from()));
+        deep.0 = found.height.saturating_sub(DEEP);
+        let is_deep = |place: &Position| place.height <= deep.0;
+        let ids: Vec<_> = truth.txs.iter().filter(|(_, place)| is_deep(place)).collect();
+        deep.1.extend(ids.into_iter().map(|(id, _)| id.to_string()));
         let mut kept: HashSet<String> = truth.txs.keys().map(ToString::to_string).collect();
         kept.extend(moment.pending.iter().map(|tx| tx.tx().body.id().to_string()));
         for id in &acknowledged {
-            assert!(kept.contains(id) || deep.contains(id), "{}: payment {id} was acknowledged", self.name);
+            assert!(kept.contains(id) || deep.1.contains(id), "{}: payment {id} was acknowledged", self.name);
         }
         let ids = |node: &InProcess| -> BTreeSet<String> {
             node.chain.shared.read().index().iter().map(|(_, entry)| entry.id.to_string()).collect()
@@ -335,7 +334,7 @@ impl Subject {
         let _ = std::fs::remove_dir_all(&shadow);
         std::fs::remove_dir_all(&self.place.launch.data_dir).unwrap();
         lock(&self.told).clear();
-        lock(&self.deep).clear();
+        *lock(&self.deep) = Default::default();
         *at = Shadow::open(world, &shadow);
     }
 }

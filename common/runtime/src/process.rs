@@ -1,5 +1,5 @@
-//! What the system says of this process, as far as it says it: nothing where there is no `/proc`.
-//! Must not know who wants to know.
+//! What the system says of this process, as far as it says it (nothing where there is no `/proc`), and
+//! memory given back to it. Must not know who wants to know.
 
 use std::fs;
 
@@ -16,6 +16,21 @@ pub fn open_files() -> Option<u64> {
     // The list is one of them while it is read.
     Some(listed.saturating_sub(1))
 }
+
+/// Returns freed memory to the system: glibc keeps what was freed, a part for each thread. Takes some
+/// milliseconds, during which others wait for memory: for after work that has used much.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "a foreign call without arguments that touch memory of ours")]
+pub fn give_memory_back() {
+    // SAFETY: malloc_trim may be called at any time from any thread; it only frees unused pages.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Returns freed memory to the system, where that has to be asked for.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn give_memory_back() {}
 
 /// `/proc/self/status` says it in KiB; `statm` would in pages, whose size it does not say.
 fn resident_of(status: &str) -> Option<u64> {

@@ -200,7 +200,7 @@ impl Door {
         self.bytes_written.store(0, Ordering::Relaxed);
         drop(slot);
         let waited = started.elapsed();
-        give_memory_back();
+        crate::process::give_memory_back();
         Ok(waited)
     }
 
@@ -317,16 +317,3 @@ fn guarded<T>(doing: &'static str, work: impl FnOnce() -> Result<T, sled::Error>
 fn owned((key, value): (sled::IVec, sled::IVec)) -> Entry {
     (key.to_vec(), value.to_vec())
 }
-
-/// Returns freed memory to the system: glibc keeps what the closed engine freed.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[allow(unsafe_code, reason = "a foreign call without arguments that touch memory of ours")]
-fn give_memory_back() {
-    // SAFETY: malloc_trim may be called at any time from any thread; it only frees unused pages.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn give_memory_back() {}

@@ -112,7 +112,7 @@ const NODE_ROWS: &[&[&str]] = &[
     &["limits"],
     &["store", "mempool"],
     &["chain"],
-    &["disk", "mark"],
+    &["disk", "mark", "memory"],
     &["finder"],
     &["miner", "verify", "lookup", "sync"],
     &["backup", "blockfile", "repair"],

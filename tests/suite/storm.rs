@@ -266,6 +266,8 @@ impl Subject {
         let acknowledged: Vec<String> = payers.iter().flat_map(|payer| payer.acknowledged()).collect();
         let told = std::mem::take(&mut *lock(&self.told));
         let left = world.path(&format!("{}-left", self.name));
+        // One that was killed before it made its folder left an empty one.
+        std::fs::create_dir_all(&self.place.launch.data_dir).unwrap();
         copy_folder(&self.place.launch.data_dir, &left);
         let mut shadow = lock(&self.shadow);
         // A chain that is opened may commit on its own: what the killed one has committed is read before.

@@ -57,6 +57,8 @@ const SYNC_MS_MAX: u64 = 400;
 /// Blocks that a look goes back at least, and those below the tip that nothing leaves any more.
 const RECENT: u64 = 280;
 const DEEP: u64 = 60;
+/// Backups that wait to be looked at.
+const BACKUPS_MAX: usize = 3;
 /// Kills of others after which it is the turn of the one that prunes: what it prunes must have been seen.
 const OTHERS_MAX: u32 = 4;
 /// Longest time that a node stays down, in ms, beside that of the look at what is left.
@@ -241,13 +243,16 @@ impl Subject {
 
     /// Has backups made, one after the other.
     fn back_up(&self, world: &World, stop: &AtomicBool) {
-        for number in 0.. {
-            if stop.load(Ordering::SeqCst) {
-                return;
-            }
+        let mut number = 0;
+        while !stop.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(50));
+            // Nobody looks at more, and each takes as much room as the chain.
+            if lock(&self.backups).0.len() >= BACKUPS_MAX {
+                continue;
+            }
             let Some((api, token)) = self.place.operator() else { continue };
             let dir = world.path(&format!("backup-{number}"));
+            number += 1;
             let order = serde_json::json!({ "dir": dir });
             let answer = api.try_post_as(&token, "/backup", &order);
             let mut backups = lock(&self.backups);

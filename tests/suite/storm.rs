@@ -288,7 +288,8 @@ impl Subject {
         let mut deep = lock(&self.deep);
         let recent = found.height.saturating_sub(RECENT);
         let truth = Truth::from(&shadow.node.chain, recent.min(deep.0).max(1));
-        opened.assert_finds(&truth.clone().above(opened.node.chain.shared.read().bodies_from()));
+        let bodies_from = opened.node.chain.shared.read().bodies_from();
+        opened.assert_finds(&truth.clone().above(bodies_from));
         deep.0 = found.height.saturating_sub(DEEP);
         let is_deep = |place: &Position| place.height <= deep.0;
         let ids: Vec<_> = truth.txs.iter().filter(|(_, place)| is_deep(place)).collect();

@@ -1,5 +1,5 @@
 //! Memory that was freed, given back to the system now and then: the storage engine and every thread that
-//! answers somebody leave much of it behind, and more from hour to hour. Must not know who used it.
+//! answers somebody leave much of it behind, and more as time goes on. Must not know who used it.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -217,3 +217,12 @@ impl Payers {
         drawn.par_iter().map(sign).collect()
     }
 }
+
+/// An address that nobody has a key to, spread like those of keys.
+#[must_use]
+pub fn keyless(number: u64) -> Address {
+    let mut random = Random::new(number);
+    let mut address = [0; 32];
+    address.chunks_mut(8).for_each(|part| part.copy_from_slice(&random.below(u64::MAX).to_le_bytes()));
+    Address(address)
+}

@@ -17,8 +17,8 @@ pub fn open_files() -> Option<u64> {
     Some(listed.saturating_sub(1))
 }
 
-/// Returns freed memory to the system: glibc keeps what was freed, a part for each thread. Takes some
-/// milliseconds, during which others wait for memory: for after work that has used much.
+/// Returns freed memory to the system: glibc keeps what was freed, a part for each thread. Who
+/// allocates meanwhile may wait for it: for now and then, not for every piece of work.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code, reason = "a foreign call without arguments that touch memory of ours")]
 pub fn give_memory_back() {

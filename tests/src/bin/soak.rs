@@ -16,6 +16,7 @@ use steelyard_core::hash::{Address, NetworkId};
 use steelyard_core::params::Params;
 use steelyard_runtime::output::Output;
 use steelyard_tests::accounts::{Account, Terms, coins};
+use steelyard_tests::generate::keyless;
 use steelyard_tests::picture::{Line, Picture};
 use steelyard_tests::process::{Launch, Node, run_node};
 use steelyard_tests::random::Random;
@@ -121,7 +122,7 @@ impl Soak {
         let pace = Duration::from_secs_f64(PAYERS as f64 * BATCH as f64 / options.rate);
         let mut next = Instant::now();
         while self.goes_on() {
-            let to = (0..BATCH).map(|_| numbered(random.below(options.accounts)));
+            let to = (0..BATCH).map(|_| keyless(random.below(options.accounts)));
             let batch: Vec<Vec<u8>> =
                 (nonce..).zip(to).map(|(nonce, to)| payment(&account, network, nonce, to)).collect();
             let answer = node.api.try_post_batch(&batch).filter(|answer| answer.status == 200);
@@ -143,7 +144,7 @@ impl Soak {
         let mut random = Random::new(99);
         while self.goes_on() {
             let node = nodes[random.place(nodes.len())];
-            let who = address::format("dsy", &numbered(random.below(accounts)));
+            let who = address::format("dsy", &keyless(random.below(accounts)));
             for path in ["", "/txs", "/proof"] {
                 let answered = node.api.try_get(&format!("/address/{who}{path}"));
                 self.reads.fetch_add(u64::from(answered.is_some()), Ordering::Relaxed);
@@ -292,14 +293,6 @@ fn summarize(samples: &[Sample]) -> anyhow::Result<()> {
 
 fn payment(account: &Account, network: NetworkId, nonce: u64, to: Address) -> Vec<u8> {
     account.pay_bytes(network, Terms::of_nonce(nonce).fee(1_000), vec![coins(to, 1)])
-}
-
-/// An address that nobody has a key to.
-fn numbered(number: u64) -> Address {
-    let mut random = Random::new(number);
-    let mut address = [0; 32];
-    address.chunks_mut(8).for_each(|part| part.copy_from_slice(&random.below(u64::MAX).to_le_bytes()));
-    Address(address)
 }
 
 /// To standard output, which may have been closed by whoever has read enough.

@@ -17,6 +17,7 @@ use steelyard_node::store::STORE_FOLDER;
 use steelyard_runtime::clock;
 use steelyard_runtime::output::Output;
 use steelyard_tests::accounts::{Account, Terms, coins};
+use steelyard_tests::generate::keyless;
 use steelyard_tests::inprocess::InProcess;
 use steelyard_tests::process::{Api, node_command};
 use steelyard_tests::random::Random;
@@ -98,7 +99,7 @@ fn fill(data_dir: &Path, accounts: u64, (blocks, payments): (usize, usize)) -> a
     for from in (made..accounts).step_by((CROWDS * CROWD) as usize) {
         let to = (from + CROWDS * CROWD).min(accounts);
         let crowds = (from..to).step_by(CROWD as usize);
-        let crowd = |from: u64| (from..(from + CROWD).min(to)).map(numbered).collect();
+        let crowd = |from: u64| (from..(from + CROWD).min(to)).map(keyless).collect();
         admit(crowds.map(|from| rich.pay(network, crowd(from), 10_000)).collect())?;
         mine(&node);
     }
@@ -111,7 +112,7 @@ fn fill(data_dir: &Path, accounts: u64, (blocks, payments): (usize, usize)) -> a
     let (mut walls, mut cpu, mut committed_ms) = (Vec::new(), 0.0, 0.0);
     for _ in 0..blocks {
         let pay = |place: usize| {
-            let to = numbered(random.below(accounts));
+            let to = keyless(random.below(accounts));
             payers[place % PAYERS].pay(network, vec![to], 1)
         };
         let txs: Vec<CheckedTx> = (0..payments).map(pay).collect();
@@ -150,14 +151,6 @@ fn fill(data_dir: &Path, accounts: u64, (blocks, payments): (usize, usize)) -> a
         mib(node.chain.store.disk_bytes())
     ));
     Ok(tip)
-}
-
-/// An address that nobody has a key to, spread like those of keys.
-fn numbered(number: u64) -> Address {
-    let mut random = Random::new(number);
-    let mut address = [0; 32];
-    address.chunks_mut(8).for_each(|part| part.copy_from_slice(&random.below(u64::MAX).to_le_bytes()));
-    Address(address)
 }
 
 fn mine(node: &InProcess) {

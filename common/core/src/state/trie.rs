@@ -52,8 +52,8 @@ pub struct Trie {
 }
 
 /// A subtree and its hash. The hash lies with the parent and not in the node, so that hashing
-/// a parent does not touch the other child's memory. In this order, with [`Inner`] in its, half of
-/// all steps downwards touch one line of the cache.
+/// a parent does not touch the other child's memory. In this order, with [`Inner`] in its, what
+/// a step to the first child reads lies together.
 #[derive(Clone)]
 #[repr(C)]
 struct Child {

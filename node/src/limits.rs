@@ -43,7 +43,8 @@ pub const IDLE_MS: u64 = 200;
 pub const LET_GO_MS: u64 = 5;
 /// sled's cache, in serialized bytes.
 pub const SLED_CACHE_BYTES: u64 = 64 * 1024 * 1024;
-/// Memory that sled takes for a byte of its cache, at most, as measured.
+/// Memory that sled takes for a byte of its cache, at most: of what is read it keeps up to three leaves in
+/// each of 256 caches, whatever it is told, nine chunks of 32 KiB in each, 216 MiB.
 const SLED_MEMORY_FACTOR: u64 = 4;
 
 /// Changed records since the last checkpoint that are never worth a new one.

@@ -45,6 +45,12 @@ const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// Milliseconds between two background flushes; without them sled leaks memory.
 const FLUSH_EVERY_MS: u64 = 500;
 
+/// A value that is read counts as accessed once for so many of its bytes, and once more. sled has 256
+/// caches, and each looks at its size only after 64 accesses: what is accessed once a page could be 16,384
+/// leaves of up to 17 values, gigabytes, whatever `cache_bytes` says. So it is two leaves in each at most,
+/// beside the one that each keeps in any case.
+const BYTES_AN_ACCESS: usize = 1024;
+
 const _: () = assert!(17 * VALUE_BYTES_MAX < SEGMENT_BYTES / 4);
 
 /// A key and its value.
@@ -53,7 +59,8 @@ pub type Entry = (Vec<u8>, Vec<u8>);
 /// How to open a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DoorOptions {
-    /// Bytes of content sled may keep in memory; resident memory is three to four times that.
+    /// Bytes of content sled may keep in memory; resident memory is three to four times that, and with
+    /// values of the greatest size up to 768 leaves of nine of them.
     pub cache_bytes: u64,
 }
 
@@ -139,7 +146,12 @@ impl Door {
     /// # Errors
     /// [`StoreError::Damaged`] when the engine cannot read its page, by error or by panic.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(|db| Ok(db.get(key.as_ref())?.map(|value| value.to_vec())))
+        self.read(|db| {
+            let value = db.get(key.as_ref())?;
+            let value = value.map(|value| value.to_vec());
+            count(db, key.as_ref(), value.as_deref().unwrap_or_default(), BYTES_AN_ACCESS)?;
+            Ok(value)
+        })
     }
 
     /// The first `limit` entries of the inclusive range, in order of keys. One page: go on from the
@@ -156,7 +168,13 @@ impl Door {
         if from > to {
             return Ok(Vec::new());
         }
-        self.read(|db| db.range::<&[u8], _>(from..=to).take(limit).map(|entry| entry.map(owned)).collect())
+        self.read(|db| {
+            let entries = db.range::<&[u8], _>(from..=to).take(limit).map(|entry| entry.map(owned));
+            let entries = entries.collect::<Result<Vec<Entry>, _>>()?;
+            // Those of one leaf come together.
+            entries.iter().try_for_each(|(key, value)| count(db, key, value, 8 * BYTES_AN_ACCESS))?;
+            Ok(entries)
+        })
     }
 
     /// The entry with the highest key of the inclusive range.
@@ -312,6 +330,11 @@ fn guarded<T>(doing: &'static str, work: impl FnOnce() -> Result<T, sled::Error>
         Ok(outcome) => outcome.map_err(|error| StoreError::from_engine(doing, error)),
         Err(quiet::Panicked) => Err(StoreError::stopped()),
     }
+}
+
+/// Counts the leaf of a value that was read as often as the value is heavy: see [`BYTES_AN_ACCESS`].
+fn count(db: &sled::Db, key: &[u8], value: &[u8], bytes_an_access: usize) -> Result<(), sled::Error> {
+    (0..value.len() / bytes_an_access).try_for_each(|_| db.contains_key(key).map(|_| ()))
 }
 
 fn owned((key, value): (sled::IVec, sled::IVec)) -> Entry {

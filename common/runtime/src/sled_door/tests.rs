@@ -199,6 +199,35 @@ fn a_reopen_keeps_content_and_starts_the_count_again() {
     }
 }
 
+/// All of it was read, and is more than sled was told to keep.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_read_does_not_stay() {
+    const MIB: u64 = 1 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let door = opened(dir.path());
+    let values: u64 = 448 * MIB / VALUE_BYTES_MAX as u64;
+    for first in (0..values).step_by(64) {
+        door.write(batch_of(first..(first + 64).min(values), &[7; VALUE_BYTES_MAX])).unwrap();
+    }
+    door.reopen().unwrap();
+    let resident = || {
+        crate::process::give_memory_back();
+        crate::process::resident_bytes().expect("this system says it") / MIB
+    };
+    let before = resident();
+    for number in (0..values).rev() {
+        assert!(door.get(key(number)).unwrap().is_some());
+    }
+    let after_gets = resident();
+    let pages = (0..values).step_by(16);
+    let read = pages.map(|first| door.scan(key(first)..=key(values), 16).unwrap().len() as u64).sum::<u64>();
+    assert_eq!(read, values);
+    let after_scans = resident();
+    println!("{before}, then {after_gets} and {after_scans} MiB");
+    assert!(after_gets < before + 300 && after_scans < before + 300);
+}
+
 #[test]
 fn readers_and_a_writer_go_on_through_reopens() {
     let dir = tempfile::tempdir().unwrap();

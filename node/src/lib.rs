@@ -38,4 +38,5 @@ pub mod peers;
 pub mod repair;
 pub mod store;
 pub mod sync;
+pub mod threads;
 pub mod verify;

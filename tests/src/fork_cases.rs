@@ -13,6 +13,7 @@ use steelyard_core::consensus::transaction::{CheckedTx, shape};
 use steelyard_core::consensus::transition::{Overlay, connect_block};
 use steelyard_core::encode::List;
 use steelyard_core::hash::{BlockId, NetworkId};
+use steelyard_core::join::in_turn;
 use steelyard_core::params::{LIMIT_BITS_MAX, Params};
 use steelyard_core::types::body::Coinbase;
 use steelyard_core::types::header::Header;
@@ -180,7 +181,7 @@ impl Tree {
     fn tip_of(&self, parent: &Tip, block: &Block) -> Option<Tip> {
         let header: CheckedHeader = check_header(&self.params, &parent.parent(), &block.header).ok()?;
         let checked = check_block(&self.params, &self.network, header, block.body.clone(), verify_in_order);
-        let state = checked.and_then(|checked| connect_block(&self.params, &parent.state, checked));
+        let state = checked.and_then(|checked| connect_block(&self.params, &parent.state, checked, in_turn));
         let state = state.map_or_else(|_| parent.state.clone(), |connected| connected.state().clone());
         Some(parent.followed_by(&header, state))
     }

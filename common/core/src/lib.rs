@@ -8,7 +8,7 @@
 //! Rows import only from rows above them:
 //!
 //! ```text
-//! amount hash work encode          units and bytes
+//! amount hash work encode join     units, bytes, and who does two things at once
 //! merkle asert crypto              trees, the difficulty formula, keys and policies
 //! state history address            records and their trie, history, text of addresses
 //! types                            headers, transactions, bodies
@@ -26,6 +26,7 @@ pub mod crypto;
 pub mod encode;
 pub mod hash;
 pub mod history;
+pub mod join;
 pub mod light;
 pub mod merkle;
 pub mod params;

@@ -21,6 +21,7 @@ use super::view::{Shared, View};
 use crate::mempool::Mempool;
 use crate::store::log::{LogRecord, StoredTip};
 use crate::store::{BodyPlace, Store, StoreError, checkpoint, damaged};
+use crate::threads::at_once;
 
 /// What a start gives.
 pub struct Loaded {
@@ -272,11 +273,8 @@ pub fn rebuild(shared: &Shared, store: &Store, mut progress: impl FnMut(u64)) ->
     for height in 1.. {
         let Some(entry) = shared.read().active(height).cloned() else { break };
         let block = load_block(shared, store, &entry)?;
-        let connected = connect_block(&shared.params, &state, block).map_err(|rule| LoadError::Rule {
-            id: entry.id,
-            height,
-            rule,
-        })?;
+        let connected = connect_block(&shared.params, &state, block, at_once)
+            .map_err(|rule| LoadError::Rule { id: entry.id, height, rule })?;
         (_, _, state) = connected.into_parts();
         progress(height);
     }

@@ -35,6 +35,7 @@ use crate::mempool::Admission;
 use crate::store::delta::Delta;
 use crate::store::log::LogRecord;
 use crate::store::{BodyPlace, Commit, Store, StoreError, damaged};
+use crate::threads::at_once;
 
 /// Why a branch was not connected: a block of it is invalid, or the machine failed.
 enum Obstacle {
@@ -279,7 +280,7 @@ impl Writer {
     }
 
     fn connect(&mut self, number: Number, block: CheckedBlock) -> Result<(), Obstacle> {
-        let connected = connect_block(&self.shared.params, &self.state, block)
+        let connected = connect_block(&self.shared.params, &self.state, block, at_once)
             .map_err(|rule| Obstacle::Rule(number, rule))?;
         let (block, changes, state) = connected.into_parts();
         self.group.connected.insert(number);

@@ -18,6 +18,7 @@ use crate::chain::index::{Entry, Index, Number};
 use crate::chain::load::{genesis_entry, replay_log};
 use crate::mark::Mark;
 use crate::store::damaged;
+use crate::threads::at_once;
 
 pub(super) fn judge(source: &Source<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<Judged, Failure> {
     let index = headers(source)?;
@@ -35,8 +36,8 @@ pub(super) fn judge(source: &Source<'_>, progress: &mut dyn FnMut(u64, u64)) -> 
         let entry = active(&index, height);
         let block = check(source, entry)?;
         transactions += block.txs().len() as u64;
-        let connected =
-            connect_block(source.params, &state, block).map_err(|rule| source.body_fault(entry, &rule))?;
+        let connected = connect_block(source.params, &state, block, at_once)
+            .map_err(|rule| source.body_fault(entry, &rule))?;
         let (_, changes, after) = connected.into_parts();
         compare_changes(entry, &changes_of(source, &mut read, entry)?, &changes)?;
         (state, done) = (after, done + 1);

@@ -22,6 +22,7 @@ use crate::mark::Mark;
 use crate::store::delta::Delta;
 use crate::store::log::LogRecord;
 use crate::store::{BodyPlace, StoreError, damaged};
+use crate::threads::at_once;
 
 pub(super) fn judge(source: &Source<'_>, progress: &mut dyn FnMut(u64, u64)) -> Result<Judged, Failure> {
     let mut total = 0;
@@ -208,7 +209,7 @@ impl<'a> Walk<'a> {
                 self.source.check_body(&entry, CheckedHeader { header, id, work, total_work }, false)?
             }
         };
-        let connected = connect_block(self.source.params, &self.state, block)
+        let connected = connect_block(self.source.params, &self.state, block, at_once)
             .map_err(|rule| self.source.body_fault(&entry, &rule))?;
         let (_, changes, state) = connected.into_parts();
         let place = redo.up.len();

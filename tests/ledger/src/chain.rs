@@ -13,6 +13,7 @@ use steelyard_core::consensus::transition::{
 };
 use steelyard_core::encode::List;
 use steelyard_core::hash::{Address, AssetId, BlockId, NetworkId};
+use steelyard_core::join::in_turn;
 use steelyard_core::params::{LIMIT_BITS_MAX, Params};
 use steelyard_core::state::{AssetDescription, Key, Record, Trie};
 use steelyard_core::types::header::Header;
@@ -150,7 +151,7 @@ impl Chain {
         let tip = self.tip();
         let header = check_header(&self.params, &tip.parent(), &block.header)?;
         let checked = check_block(&self.params, &self.network, header, block.body.clone(), verify_in_order)?;
-        connect_block(&self.params, &tip.state, checked)
+        connect_block(&self.params, &tip.state, checked, in_turn)
     }
 
     /// Appends a block after checking all of it.

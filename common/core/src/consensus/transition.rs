@@ -7,6 +7,7 @@ use crate::consensus::block::CheckedBlock;
 use crate::consensus::error::{BlockRule, RuleError, TxRule};
 use crate::consensus::transaction::CheckedTx;
 use crate::hash::{Address, AssetId};
+use crate::join::Join;
 use crate::params::Params;
 use crate::state::record::{AssetDescription, Key, Record};
 use crate::state::{StateRead, Trie};
@@ -57,7 +58,8 @@ impl ConnectedBlock {
     }
 }
 
-/// Executes a block on the state after its parent.
+/// Executes a block on the state after its parent. The parts of the new state that do not depend on each
+/// other are worked out by `join`.
 ///
 /// # Errors
 /// The first rule that is broken: transactions in block order, new records, the coinbase's
@@ -66,6 +68,7 @@ pub fn connect_block(
     params: &Params,
     state: &Trie,
     block: CheckedBlock,
+    join: Join,
 ) -> Result<ConnectedBlock, RuleError> {
     let height = block.header().header.height;
     let mut overlay = Overlay::new(state);
@@ -87,7 +90,8 @@ pub fn connect_block(
     }
     credit_miner(&mut overlay, coinbase.miner, coinbase.amount)?;
     let changes = overlay.into_changes();
-    let state = apply_changes(state, &changes);
+    let mut state = state.clone();
+    state.update_with(news(&changes), join);
     let (got, expected) = (state.root(), block.header().header.state_root);
     if got != expected {
         return Err(BlockRule::StateRoot { got, expected }.into());
@@ -99,8 +103,12 @@ pub fn connect_block(
 #[must_use]
 pub fn apply_changes(state: &Trie, changes: &[Change]) -> Trie {
     let mut state = state.clone();
-    state.update(changes.iter().map(|change| (change.key, change.new.clone())));
+    state.update(news(changes));
     state
+}
+
+fn news(changes: &[Change]) -> impl Iterator<Item = (Key, Option<Record>)> {
+    changes.iter().map(|change| (change.key, change.new.clone()))
 }
 
 /// The state before these changes, given the state after them.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::proof::Step;
 use super::*;
 use crate::hash::{Address, StateRoot};
+use crate::join::{Join, in_turn};
 
 /// SplitMix64 (Steele et al., 2014): the same numbers on every run.
 pub(super) struct Random(pub(super) u64);
@@ -142,6 +143,41 @@ fn any_history_gives_the_root_of_its_records() {
                 assert_eq!(trie.get(key), record.as_ref());
             }
         }
+    }
+}
+
+/// Thousands of changes, so that they are parted many times, by a join that takes the second first.
+#[test]
+fn who_does_what_at_once_is_not_in_the_root() {
+    let swapped: Join = |first, second| in_turn(second, first);
+    let at_once: Join = |first, second| {
+        std::thread::scope(|scope| {
+            scope.spawn(second);
+            first();
+        });
+    };
+    let mut random = Random(11);
+    let account = |number: u64| Key::Account(Address(Random(number).bytes()));
+    let mut trie = Trie::new();
+    for (round, removals_of_10) in [0, 3, 9, 0, 10].into_iter().enumerate() {
+        let changes: BTreeMap<Key, Option<Record>> = (0..3_000)
+            .map(|number| {
+                let key = account(number);
+                (key, (random.below(10) >= removals_of_10).then(|| random.record(&key)))
+            })
+            .collect();
+        let mut tries = [in_turn, swapped, at_once].map(|join: Join| {
+            let mut trie = trie.clone();
+            trie.update_with(changes.clone(), join);
+            trie
+        });
+        let [plain, others @ ..] = &tries;
+        for other in others {
+            assert_eq!(other.root(), plain.root(), "round {round}");
+            assert!(other.iter().eq(plain.iter()) && other.len() == plain.len());
+        }
+        assert_eq!(plain.is_empty(), removals_of_10 == 10);
+        trie = std::mem::take(&mut tries[0]);
     }
 }
 

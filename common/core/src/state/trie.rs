@@ -16,10 +16,14 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use super::record::{Key, Path, Record};
+use super::record::{Key, PATH_BYTES, Path, Record};
 use super::{Hash, PATH_BITS, StateRead, bit, first_difference, hash_inner, hash_leaf, is_holding_of_coins};
 use crate::hash::{Address, StateRoot};
+use crate::join::{Join, in_turn};
 use crate::state::proof::{Proof, Step};
+
+/// So many changes are not worth a second thread: some half a millisecond of work.
+const ALONE_MAX: usize = 128;
 
 /// Why records do not make a trie. `index` counts the records from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -147,12 +151,24 @@ impl Trie {
     /// Before anything is changed, when a key comes twice, a key and its record are of different
     /// kinds, or a holding is of coins: faults of the caller, whose rules exclude them.
     pub fn update(&mut self, changes: impl IntoIterator<Item = (Key, Option<Record>)>) -> StateRoot {
+        self.update_with(changes, in_turn)
+    }
+
+    /// [`Trie::update`], of which `join` does what can be done at once: paths and hashes of the changes,
+    /// and then both sides of each node as long as there is enough to do on either.
+    ///
+    /// # Panics
+    /// As [`Trie::update`].
+    pub fn update_with(
+        &mut self,
+        changes: impl IntoIterator<Item = (Key, Option<Record>)>,
+        join: Join,
+    ) -> StateRoot {
         let mut changes: Vec<Change> = changes.into_iter().map(Change::new).collect();
+        each(&mut changes, &Change::prepare, join);
         changes.sort_unstable_by_key(|change| change.path);
         assert!(changes.is_sorted_by(|a, b| a.path < b.path), "a batch changes a key once");
-        for change in &mut changes {
-            change.fork = self.fork(&change.key, &change.path);
-        }
+        each(&mut changes, &|change| change.fork = self.fork(&change.key, &change.path), join);
         changes.retain(|change| change.set.is_some() || change.fork == PATH_BITS);
         for change in &changes {
             match (&change.set, change.fork == PATH_BITS) {
@@ -164,7 +180,7 @@ impl Trie {
         match &mut self.top {
             None => self.top = build(&mut changes),
             Some(top) => {
-                if apply(top, &mut changes) == Rest::Nothing {
+                if apply(top, &mut changes, join) == Rest::Nothing {
                     self.top = None;
                 }
             }
@@ -286,7 +302,7 @@ impl Inner {
 struct Change {
     path: Path,
     key: Key,
-    /// What is to be there, with the leaf's hash; `None` removes.
+    /// What is to be there, with the leaf's hash once it is prepared; `None` removes.
     set: Option<(Record, Hash)>,
     /// Where the path leaves the trie as it was: see [`Trie::fork`].
     fork: u16,
@@ -295,12 +311,14 @@ struct Change {
 impl Change {
     fn new((key, record): (Key, Option<Record>)) -> Self {
         assert!(!is_holding_of_coins(&key), "coins are in the account");
-        let path = key.path();
-        let set = record.map(|record| {
-            let hash = hash_leaf(&path, &key, &record).expect("rules make records of their key's kind");
-            (record, hash)
-        });
-        Self { path, key, set, fork: 0 }
+        Self { path: [0; PATH_BYTES], key, set: record.map(|record| (record, Hash::default())), fork: 0 }
+    }
+
+    fn prepare(&mut self) {
+        self.path = self.key.path();
+        if let Some((record, hash)) = &mut self.set {
+            *hash = hash_leaf(&self.path, &self.key, record).expect("rules make records of their key's kind");
+        }
     }
 }
 
@@ -310,16 +328,31 @@ enum Rest {
     Nothing,
 }
 
+/// Does something to each change.
+fn each(changes: &mut [Change], act: &(dyn Fn(&mut Change) + Sync), join: Join) {
+    if changes.len() < 2 * ALONE_MAX {
+        return changes.iter_mut().for_each(act);
+    }
+    let (first, second) = changes.split_at_mut(changes.len() / 2);
+    join(&mut || each(first, act, join), &mut || each(second, act, join));
+}
+
 /// Applies changes, ascending and all agreeing with the subtree in the bits above it, and
 /// hashes again what they touch, each node once on the way up. When nothing is left, the
 /// caller must drop `child`, which is then out of date.
-fn apply(child: &mut Child, changes: &mut [Change]) -> Rest {
+fn apply(child: &mut Child, changes: &mut [Change], join: Join) -> Rest {
     let Some(fork) = changes.iter().map(|change| change.fork).min() else { return Rest::Something };
     match &mut child.node {
         Node::Inner(inner) if fork > inner.split => {
             let inner = Arc::make_mut(inner);
             let (zeros, ones) = halves(changes, inner.split);
-            let rests = [apply(&mut inner.children[0], zeros), apply(&mut inner.children[1], ones)];
+            let [first, second] = &mut inner.children;
+            let mut rests = [Rest::Something; 2];
+            let [of_first, of_second] = &mut rests;
+            let both = if zeros.len().min(ones.len()) < ALONE_MAX { in_turn } else { join };
+            both(&mut || *of_first = apply(first, zeros, join), &mut || {
+                *of_second = apply(second, ones, join)
+            });
             match rests {
                 [Rest::Something, Rest::Something] => child.hash = inner.hash(),
                 [Rest::Something, Rest::Nothing] => *child = inner.children[0].clone(),
@@ -336,7 +369,7 @@ fn apply(child: &mut Child, changes: &mut [Change]) -> Rest {
             Rest::Something
         }
         Node::Inner(_) | Node::Leaf(_) => {
-            apply_beside(child, changes, fork);
+            apply_beside(child, changes, fork, join);
             Rest::Something
         }
     }
@@ -344,12 +377,12 @@ fn apply(child: &mut Child, changes: &mut [Change]) -> Rest {
 
 /// Applies changes of which some, all new records, fork off above the subtree, the first of
 /// them at `fork`: they become the other child of a new node there.
-fn apply_beside(child: &mut Child, changes: &mut [Change], fork: u16) {
+fn apply_beside(child: &mut Child, changes: &mut [Change], fork: u16, join: Join) {
     let (zeros, ones) = halves(changes, fork);
     let is_beside_right = ones.first().is_some_and(|change| change.fork == fork);
     let (within, beside) = if is_beside_right { (zeros, ones) } else { (ones, zeros) };
     let other = build(beside).expect("one change forks here");
-    if apply(child, within) == Rest::Nothing {
+    if apply(child, within, join) == Rest::Nothing {
         *child = other;
         return;
     }

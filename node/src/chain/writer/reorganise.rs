@@ -14,6 +14,7 @@ use crate::chain::error::LoadError;
 use crate::chain::index::{Number, Verdict};
 use crate::mempool::Admission;
 use crate::store::{StoreError, damaged};
+use crate::threads::at_once;
 
 impl Writer {
     /// Moves to a branch with more work, whole or not at all.
@@ -98,7 +99,7 @@ impl Writer {
     fn execute(&self, state: &Trie, number: Number) -> Result<(Vec<Change>, Trie), StoreError> {
         let block = self.take_block(number)?;
         let id = block.header().id;
-        let connected = connect_block(&self.shared.params, state, block)
+        let connected = connect_block(&self.shared.params, state, block, at_once)
             .map_err(|rule| damaged(format!("stored block {id}: {rule}")))?;
         let (_, changes, state) = connected.into_parts();
         Ok((changes, state))

@@ -9,6 +9,7 @@ use steelyard_core::consensus::header::{Drift, Parent, check_header, drift, own_
 use steelyard_core::consensus::transition::connect_block;
 use steelyard_core::hash::{BlockId, NetworkId};
 use steelyard_core::history::{self, HistoryFrontier, HistoryNode};
+use steelyard_core::join::in_turn;
 use steelyard_core::params::Params;
 use steelyard_core::state::Trie;
 use steelyard_core::types::body::Body;
@@ -159,7 +160,7 @@ impl MemoryChain {
             let prev = self.blocks[&next].header.prev;
             let state = self.blocks[&prev].state.clone().unwrap();
             let checked = self.blocks[&next].checked.clone().unwrap();
-            match connect_block(&self.params, &state, checked) {
+            match connect_block(&self.params, &state, checked, in_turn) {
                 Ok(connected) => {
                     let state = connected.into_parts().2;
                     self.blocks.get_mut(&next).unwrap().state = Some(state);

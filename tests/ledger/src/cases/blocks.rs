@@ -11,6 +11,7 @@ use steelyard_core::consensus::transaction::shape;
 use steelyard_core::consensus::transition::{Overlay, apply, connect_block};
 use steelyard_core::encode::List;
 use steelyard_core::hash::{Address, AssetId, BlockId, HistoryRoot, NetworkId, StateRoot};
+use steelyard_core::join::in_turn;
 use steelyard_core::params::{BLOCK_BYTES_LEAST, LIMIT_BITS_MAX, Params};
 use steelyard_core::state::{AssetDescription, Key, Record, StateRead, Trie, record};
 use steelyard_core::types::body::{Body, COINBASE_EXTRA_BYTES_MAX, Coinbase};
@@ -164,7 +165,7 @@ fn judge(
     };
     let header = CheckedHeader { header, id: header.id(), work: 1, total_work: 1 };
     let checked = check_block(params, network, header, body.clone(), verify_in_order)?;
-    connect_block(params, &world.state, checked).map(|connected| connected.state().root())
+    connect_block(params, &world.state, checked, in_turn).map(|connected| connected.state().root())
 }
 
 /// A network whose rewards change near any height.

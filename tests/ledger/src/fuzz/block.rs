@@ -13,6 +13,7 @@ use steelyard_core::consensus::transition::{
 };
 use steelyard_core::encode::List;
 use steelyard_core::hash::{Address, StateRoot};
+use steelyard_core::join::in_turn;
 use steelyard_core::params::{BLOCK_BYTES_LEAST, Params};
 use steelyard_core::state::{Key, Record, Trie};
 use steelyard_core::types::body::{Body, Coinbase};
@@ -97,7 +98,7 @@ fn judge(world: &World, params: &Params, block: &Block) -> Result<ConnectedBlock
     let header = check_header(params, &tip.parent(), &block.header)?;
     let body = block.body.clone();
     let checked = check_block(params, &world.chain.network(), header, body, verify_in_order)?;
-    connect_block(params, &tip.state, checked)
+    connect_block(params, &tip.state, checked, in_turn)
 }
 
 fn draft(input: &mut Input<'_>, world: &World, wrong: u8) -> Block {

@@ -29,8 +29,15 @@ impl InProcess {
     /// Opens or creates the chain of a network in a folder.
     #[must_use]
     pub fn open(params: &Params, folder: &Path) -> Self {
+        Self::open_pruning(params, folder, None)
+    }
+
+    /// The same, keeping so many bodies.
+    #[must_use]
+    pub fn open_pruning(params: &Params, folder: &Path, prune: Option<u64>) -> Self {
         let store = Arc::new(Store::open(folder, &params.network_id()).expect("the store opens"));
         let loaded = load::load(params.clone(), &store).expect("the store holds a chain");
+        let loaded = load::Loaded { prune, ..loaded };
         let (chain, writer) = Chain::start(loaded, store).expect("there is a thread left");
         Self { chain, writer: Some(writer) }
     }

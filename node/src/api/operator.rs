@@ -17,7 +17,6 @@ use super::request::{Args, Payload, json};
 use super::types::{OrderBackup, OrderExport};
 use crate::backup::{self, Manifest};
 use crate::blockfile::{self, Exported};
-use crate::chain::Chain;
 use crate::limits::API_PATH_BODY_BYTES_MAX;
 use crate::verify::{self, Failure, Report};
 
@@ -57,13 +56,7 @@ pub(super) async fn backup(
     guard::check_token(&api.token, &headers)?;
     let OrderBackup { dir } = body(request).await?;
     check_absolute(&dir)?;
-    let copied = copy(&api, move |api| {
-        let Chain { shared, store, .. } = &api.chain;
-        // Bodies that the copy's own mark does not call pruned must be in it.
-        let _reading = shared.pruning.read();
-        let moment = api.chain.moment()?;
-        backup::write(&shared.params, store, &moment, (&api.data_dir, &dir), &mut |_, _| ())
-    });
+    let copied = copy(&api, move |api| backup::of_running(&api.chain, (&api.data_dir, &dir), &mut |_, _| ()));
     copied.await?.map(Json).map_err(|error| refusal(error.into()))
 }
 

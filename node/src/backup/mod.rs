@@ -29,7 +29,7 @@ use steelyard_runtime::ready;
 
 pub use self::error::BackupError;
 pub use self::restore::restore;
-pub use self::write::{of_stopped, write};
+pub use self::write::{of_running, of_stopped, write};
 use crate::limits::BACKUP_FILES_MAX;
 
 /// The file that makes a folder a backup.

@@ -1,4 +1,4 @@
-//! Making a backup. Must not know whether a node runs: it is given a moment of the chain.
+//! Making a backup, of a store that no node has open or of a running chain's. Must not know the API.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -15,8 +15,8 @@ use steelyard_runtime::{clock, failpoint, ready};
 
 use super::datafile::{self, Writer};
 use super::{BackupError, FORMAT, FileNote, Manifest, NETWORK_FILE, NOTE_FILE, Note};
-use crate::chain::load;
 use crate::chain::view::Moment;
+use crate::chain::{Chain, load};
 use crate::store::entries::{for_each_checkpoint_entry, run_entries};
 use crate::store::schema::{Space, split};
 use crate::store::{PROGRAM, STORE_FOLDER, Store};
@@ -47,6 +47,21 @@ pub fn of_stopped(
     }
     let moment = Moment::of(&loaded.shared.read());
     write(&params, &store, &moment, (data_dir, dir), progress)
+}
+
+/// Backs up the store of a chain that goes on meanwhile, as of its last commit; as [`write`].
+///
+/// # Errors
+/// [`BackupError`]; what was written of it is deleted.
+pub fn of_running(
+    chain: &Chain,
+    folders: (&Path, &Path),
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Manifest, BackupError> {
+    // Bodies that the copy's own mark does not call pruned must be in it.
+    let _reading = chain.shared.pruning.read();
+    let moment = chain.moment()?;
+    write(&chain.shared.params, &chain.store, &moment, folders, progress)
 }
 
 /// Backs up a store as of a moment of its chain into `dir`, which must be missing or empty, and notes in the

@@ -13,6 +13,7 @@ use steelyard_core::state::{Key, Record};
 use steelyard_node::backup::{self, BackupError, MANIFEST_FILE, Manifest, NETWORK_FILE};
 use steelyard_node::chain::load;
 use steelyard_node::chain::view::Moment;
+use steelyard_node::limits::PRUNE_STEP;
 use steelyard_node::store::Commit;
 use steelyard_node::store::checkpoint::{self, Mark};
 use steelyard_node::store::log::LogRecord;
@@ -21,7 +22,7 @@ use steelyard_node::store::{STORE_FOLDER, Store};
 use steelyard_runtime::exit::{CliError, ExitCode};
 use steelyard_tests::accounts::{Account, Terms, coins};
 use steelyard_tests::inprocess::InProcess;
-use steelyard_tests::process::{Launch, node_command};
+use steelyard_tests::process::{Launch, node_command, wait_until};
 use steelyard_tests::random::Random;
 
 use super::*;
@@ -175,6 +176,40 @@ fn a_backup_under_load_comes_back_as_of_one_commit_with_all_that_was_acknowledge
         }
         stop.store(true, Ordering::Relaxed);
     });
+}
+
+/// Blocks come while it is copied, and those that are too deep by then are still in the copy.
+#[test]
+fn what_would_be_pruned_while_it_is_copied_waits_for_the_copy() {
+    const KEPT: u64 = 20;
+    let folder = tempfile::tempdir().unwrap();
+    let (data_dir, dir, to) =
+        (folder.path().join("node"), folder.path().join("copy"), folder.path().join("restored"));
+    fs::create_dir(&data_dir).unwrap();
+    let params = Params::dev();
+    let node = InProcess::open_pruning(&params, &data_dir.join(STORE_FOLDER), Some(KEPT));
+    let mine = |blocks: u64| (0..blocks).for_each(|_| drop(node.mine(Account::numbered(9).address)));
+    let bodies_from = || node.chain.shared.read().index().bodies_from();
+    let pruned_up_to = |height: u64| {
+        let what = || format!("pruned up to {height}, only {}", bodies_from());
+        wait_until(what, || (bodies_from() + KEPT + PRUNE_STEP > height).then_some(()));
+    };
+    mine(100);
+    pruned_up_to(100);
+    let before = bodies_from();
+    assert!(before > 0);
+    let mut copied = 0;
+    let made = backup::of_running(&node.chain, (&data_dir, &dir), &mut |_, _| {
+        if copied == 0 {
+            mine(100);
+        }
+        copied += 1;
+    });
+    assert!(copied > 0);
+    pruned_up_to(200);
+    assert_eq!(backup::restore(params.clone(), &dir, &to, &mut |_, _| ()).unwrap(), made.unwrap());
+    assert_eq!(open(&params, &to).bodies_from().unwrap(), before);
+    verified(&params, &to);
 }
 
 /// What a command that is not committed yet took out of the pool is still what is stored.

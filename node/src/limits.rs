@@ -4,6 +4,7 @@ use steelyard_core::params::BLOCK_BYTES_LIMIT;
 use steelyard_core::types::header::HEADER_BYTES;
 use steelyard_core::types::transaction::TX_BYTES_MAX;
 use steelyard_core::wire::{Message, Submit, bodies, headers, txs};
+use steelyard_runtime::sled_door::LARGE_VALUES_MEMORY;
 
 /// Commands waiting for the chain thread. Full: the API answers 503, other callers wait.
 pub const CHAIN_QUEUE_MAX: usize = 4_096;
@@ -43,8 +44,7 @@ pub const IDLE_MS: u64 = 200;
 pub const LET_GO_MS: u64 = 5;
 /// sled's cache, in serialized bytes.
 pub const SLED_CACHE_BYTES: u64 = 64 * 1024 * 1024;
-/// Memory that sled takes for a byte of its cache, at most: of what is read it keeps up to three leaves in
-/// each of 256 caches, whatever it is told, nine chunks of 32 KiB in each, 216 MiB.
+/// Memory that sled takes for a byte of its cache, at most, as measured.
 const SLED_MEMORY_FACTOR: u64 = 4;
 
 /// Changed records since the last checkpoint that are never worth a new one.
@@ -409,15 +409,22 @@ const _: () = assert!(PRUNE_MARGIN + PRUNE_STEP <= PRUNE_DEPTH_LEAST / 4);
 // The active chain is never left out.
 const _: () = assert!(API_FORKS_MAX as u64 > API_FORKS_DEPTH_MAX);
 const _: () = assert!(QUEUED_BYTES_MAX > (TX_BYTES_MAX + MEMPOOL_OVERHEAD_BYTES) * 64);
+/// Bytes that sled takes for what was read, told to keep so many in its cache.
+const fn sled_memory(cache_bytes: u64) -> u64 {
+    let small = SLED_MEMORY_FACTOR * cache_bytes;
+    if small > LARGE_VALUES_MEMORY { small } else { LARGE_VALUES_MEMORY }
+}
+
 // What the node may take of memory beside what grows with its chain (some 200 bytes a record of the state,
-// 800 a block, 16 a transaction): sled's cache, what sled keeps of writes until it is reopened and the
-// memory given back, pending transactions, bodies that sync holds, what peers, wallets and callers of the
+// 800 a block, 16 a transaction): the caches of sled in both stores, what it keeps of writes until it is
+// reopened and the memory given back, pending transactions, bodies that sync holds, what peers, wallets and callers of the
 // API have sent and nobody has looked at yet. Bytes as they are sent; decoded they may be as many again.
 const _: () = assert!(
-    SLED_MEMORY_FACTOR * SLED_CACHE_BYTES
-        + REOPEN_BYTES
+    sled_memory(SLED_CACHE_BYTES)
+        + sled_memory(INDEX_CACHE_BYTES)
+        + 2 * REOPEN_BYTES
         + (MEMPOOL_BYTES_MAX + SYNC_BODY_BYTES_MAX + PEERS_EVENT_KIB_MAX * 1024) as u64
         + (NET_CONNECTIONS_MAX * <Submit as Message>::BYTES_MAX) as u64
         + (API_BATCHES_MAX * API_BODY_BYTES_MAX) as u64
-        <= 1_100 * 1024 * 1024
+        <= 1_400 * 1024 * 1024
 );

@@ -59,8 +59,9 @@ const RECENT: u64 = 280;
 const DEEP: u64 = 60;
 /// Backups that wait to be looked at.
 const BACKUPS_MAX: usize = 3;
-/// Kills of others after which it is the turn of the one that prunes: what it prunes must have been seen.
-const OTHERS_MAX: u32 = 4;
+/// Blocks since the last look at it after which it is the turn of the one that prunes: what it prunes must
+/// have been seen.
+const UNSEEN_MAX: u64 = 100;
 /// Longest time that a node stays down, in ms, beside that of the look at what is left.
 const DOWN_MS_MAX: u64 = 200;
 
@@ -366,15 +367,19 @@ fn storm(world: &World, subjects: &[Subject; 3], payers: &[Payer], random: &mut 
         }
         subjects.iter().for_each(|subject| drop(scope.spawn(|| subject.watch(&stop))));
         scope.spawn(|| subjects[PRUNES].back_up(world, &stop));
-        let mut others = 0;
+        let mut seen = BLOCKS;
         for kill in 1..=kills {
             std::thread::sleep(Duration::from_millis(random.below(LIFE_MS_MAX)));
             let drawn = [PRUNES, PRUNES, KEEPS, SYNCS][random.place(4)];
-            let which = if others == OTHERS_MAX { PRUNES } else { drawn };
-            others = if which == PRUNES { 0 } else { others + 1 };
+            let told = subjects[PRUNES].place.api().and_then(|api| api.try_get("/status"));
+            let height = told.and_then(|answer| answer.json["height"].as_u64()).unwrap_or(0);
+            let which = if height > seen + UNSEEN_MAX { PRUNES } else { drawn };
             let (subject, payers) = (&subjects[which], at(which));
             subject.place.kill();
             let height = subject.look(world, &payers);
+            if which == PRUNES {
+                seen = height;
+            }
             if which == SYNCS && height >= BLOCKS {
                 subject.wipe(world);
                 synced += 1;

@@ -45,11 +45,18 @@ const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
 /// Milliseconds between two background flushes; without them sled leaks memory.
 const FLUSH_EVERY_MS: u64 = 500;
 
-/// A value that is read counts as accessed once for so many of its bytes, and once more. sled has 256
-/// caches, and each looks at its size only after 64 accesses: what is accessed once a page could be 16,384
-/// leaves of up to 17 values, gigabytes, whatever `cache_bytes` says. So it is two leaves in each at most,
-/// beside the one that each keeps in any case.
+/// Caches that sled has: each holds the leaf it was asked for last, whatever `cache_bytes` says, and looks at
+/// its size only after 64 accesses.
+const CACHES: u64 = 256;
+/// A value that is read counts as accessed once for so many of its bytes, and once more: without that a store
+/// of gigabytes that is read here and there would stay in memory whole. With it two leaves of values of the
+/// greatest size make a cache look.
 const BYTES_AN_ACCESS: usize = 1024;
+/// Values of a leaf that is not the last one: sled halves a leaf of 17.
+const LEAF_VALUES: u64 = 9;
+/// Most that what is read of values of the greatest size, one after another, takes in memory, bytes, whatever
+/// `cache_bytes` says.
+pub const LARGE_VALUES_MEMORY: u64 = CACHES * 3 * LEAF_VALUES * VALUE_BYTES_MAX as u64;
 
 const _: () = assert!(17 * VALUE_BYTES_MAX < SEGMENT_BYTES / 4);
 
@@ -59,8 +66,8 @@ pub type Entry = (Vec<u8>, Vec<u8>);
 /// How to open a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DoorOptions {
-    /// Bytes of content sled may keep in memory; resident memory is three to four times that, and with
-    /// values of the greatest size up to 768 leaves of nine of them.
+    /// Bytes of content sled may keep in memory; resident memory is three to four times that, or
+    /// [`LARGE_VALUES_MEMORY`], if that is more.
     pub cache_bytes: u64,
 }
 

@@ -1,7 +1,7 @@
 //! The node: keeps the chain, the pending transactions and the peers, and survives anything.
 //!
 //! ```text
-//! limits                            every bound
+//! limits threads                    every bound; a second thread for the core
 //! store mempool                     what is on disk; what is pending
 //! chain                             the one thread that changes anything, and what others see
 //! disk mark memory                  the room there is; how far the store was, beside it; what was freed

@@ -46,7 +46,7 @@ use tempfile::TempDir;
 /// Between two blocks, in ms: both miners are at it in the same moment.
 const SPACING_MS: u64 = 150;
 /// Blocks before the storm, so many that there is something to prune and to sync.
-const BLOCKS: u64 = 600;
+const BLOCKS: u64 = 900;
 /// Who pays, half of them at each of the two that mine.
 const PAYERS: u64 = 4;
 const AMOUNT: u64 = COIN / 100;
@@ -59,8 +59,10 @@ const RECENT: u64 = 280;
 const DEEP: u64 = 60;
 /// Backups that wait to be looked at.
 const BACKUPS_MAX: usize = 3;
-/// Blocks since the last look at it after which it is the turn of the one that prunes: what it prunes must
-/// have been seen.
+/// Blocks whose bodies are kept by the one that prunes. What it prunes must have been seen, and a look at
+/// another one may take a minute on a busy machine, some 400 blocks…
+const PRUNE: &str = "600";
+/// …beside those since the last look at it after which it is its turn.
 const UNSEEN_MAX: u64 = 100;
 /// Longest time that a node stays down, in ms, beside that of the look at what is left.
 const DOWN_MS_MAX: u64 = 200;
@@ -417,7 +419,7 @@ fn whatever_is_under_way_a_kill_leaves_what_a_chain_that_never_crashed_has() {
     let world = World::new();
     let miners = [PAYERS + 1, PAYERS + 2].map(|number| text(&Account::numbered(number).address));
     let plain = ["prunes", "keeps", "syncs"].map(|name| world.launch(name));
-    let prunes = plain[PRUNES].clone().connect(plain[KEEPS].listen).flags(&["--prune", "288"]);
+    let prunes = plain[PRUNES].clone().connect(plain[KEEPS].listen).flags(&["--prune", PRUNE]);
     let keeps = plain[KEEPS].clone().connect(plain[PRUNES].listen);
     let syncs = plain[SYNCS].clone().connect(plain[KEEPS].listen);
     let subjects = [

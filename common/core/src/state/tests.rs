@@ -267,6 +267,20 @@ fn holdings_are_those_of_the_address_in_order() {
     assert!(Trie::new().holdings(&Address::ZERO, 1).is_empty());
 }
 
+/// Of none, of few and of more than one thread looks up, present and not, in any order.
+#[test]
+fn many_looked_up_together_are_as_one_by_one() {
+    let trie = sample();
+    let swapped: Join = |first, second| in_turn(second, first);
+    let mut random = Random(7);
+    for count in [0, 1, 15, 16, 17, 1_100, 3_000] {
+        let keys: Vec<Key> = (0..count).map(|_| random.key()).collect();
+        let expected: Vec<_> = keys.iter().map(|key| trie.get(key)).collect();
+        assert_eq!(trie.get_each(&keys, swapped), expected);
+        assert_eq!(Trie::new().get_each(&keys, in_turn), vec![None; count]);
+    }
+}
+
 #[test]
 fn records_and_their_absence_are_proven() {
     let trie = sample();

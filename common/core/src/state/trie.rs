@@ -22,8 +22,10 @@ use crate::hash::{Address, StateRoot};
 use crate::join::{Join, in_turn};
 use crate::state::proof::{Proof, Step};
 
-/// So many changes are not worth a second thread: some half a millisecond of work.
-const ALONE_MAX: usize = 128;
+/// So many changes are not worth a second thread: some two milliseconds of work in a large state.
+const ALONE_MAX: usize = 512;
+/// Walks down that are made side by side: as many waits for memory as overlap.
+const WALKS: usize = 16;
 
 /// Why records do not make a trie. `index` counts the records from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -141,6 +143,42 @@ impl Trie {
     pub fn get(&self, key: &Key) -> Option<&Record> {
         let leaf = self.nearest(&key.path())?;
         (leaf.key() == *key).then(|| leaf.record())
+    }
+
+    /// The records under the keys, one for each. Walks down to several at once: in a large state each step
+    /// of a walk waits for memory. `join` shares them out.
+    #[must_use]
+    pub fn get_each(&self, keys: &[Key], join: Join) -> Vec<Option<&Record>> {
+        let (first, second) = keys.split_at(keys.len() / 2);
+        let (mut of_first, mut of_second) = (Vec::new(), Vec::new());
+        let both = if second.len() < ALONE_MAX { in_turn } else { join };
+        both(&mut || of_first = self.side_by_side(first), &mut || of_second = self.side_by_side(second));
+        of_first.append(&mut of_second);
+        of_first
+    }
+
+    fn side_by_side(&self, keys: &[Key]) -> Vec<Option<&Record>> {
+        let Some(top) = &self.top else { return vec![None; keys.len()] };
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(WALKS) {
+            let paths: Vec<Path> = keys.iter().map(Key::path).collect();
+            let mut nodes = vec![&top.node; keys.len()];
+            let mut is_under_way = true;
+            while is_under_way {
+                is_under_way = false;
+                for (node, path) in nodes.iter_mut().zip(&paths) {
+                    if let Node::Inner(inner) = node {
+                        *node = &inner.children[usize::from(bit(path, inner.split))].node;
+                        is_under_way = true;
+                    }
+                }
+            }
+            found.extend(nodes.iter().zip(keys).map(|(node, key)| match node {
+                Node::Leaf(leaf) if leaf.key() == *key => Some(leaf.record()),
+                Node::Leaf(_) | Node::Inner(_) => None,
+            }));
+        }
+        found
     }
 
     /// Sets (`Some`) or removes (`None`) records, in any order, and returns the new root.

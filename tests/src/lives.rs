@@ -9,7 +9,7 @@ use steelyard_core::hash::{Address, NetworkId};
 
 use crate::accounts::{Account, Terms, coins};
 use crate::network::{FEE, account, chain, count_in};
-use crate::process::{Api, Launch, Node, wait_until};
+use crate::process::{Answer, Api, Launch, Node, wait_until};
 
 /// Between two payments of one sender.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -99,7 +99,7 @@ impl Payer {
     }
 
     /// Pays until told to stop. A payment without an answer is sent again, the same bytes, until
-    /// there is one.
+    /// there is one that does not put it off.
     ///
     /// # Panics
     /// A payment is refused, or nobody answers any more.
@@ -110,7 +110,9 @@ impl Payer {
             }
             let (terms, payments) = (Terms::of_nonce(nonce).fee(FEE), vec![coins(self.to, self.amount)]);
             let bytes = self.account.pay_bytes(self.network, terms, payments);
-            let submit = || at.api().and_then(|api| api.try_submit(&bytes)).filter(|it| it.status != 503);
+            // As much as may be is pending where the gap is: what is there must be confirmed first.
+            let is_put_off = |it: &Answer| it.status == 503 || it.code() == "nonce_gap";
+            let submit = || at.api().and_then(|api| api.try_submit(&bytes)).filter(|it| !is_put_off(it));
             let answer = wait_until(|| format!("an answer of {}", at.launch.data_dir.display()), submit);
             assert_eq!(answer.status, 200, "payment {nonce} of {}: {answer:?}", self.account.address);
             let id = answer.json["id"].as_str().expect("an id").to_owned();

@@ -49,7 +49,7 @@ pub fn of_stopped(
     write(&params, &store, &moment, (data_dir, dir), progress)
 }
 
-/// Backs up the store of a chain that goes on meanwhile, as of its last commit; as [`write`].
+/// Backs up the store of a chain that goes on meanwhile, as of its last commit; as [`write()`].
 ///
 /// # Errors
 /// [`BackupError`]; what was written of it is deleted.

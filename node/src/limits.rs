@@ -409,6 +409,7 @@ const _: () = assert!(PRUNE_MARGIN + PRUNE_STEP <= PRUNE_DEPTH_LEAST / 4);
 // The active chain is never left out.
 const _: () = assert!(API_FORKS_MAX as u64 > API_FORKS_DEPTH_MAX);
 const _: () = assert!(QUEUED_BYTES_MAX > (TX_BYTES_MAX + MEMPOOL_OVERHEAD_BYTES) * 64);
+
 /// Bytes that sled takes for what was read, told to keep so many in its cache.
 const fn sled_memory(cache_bytes: u64) -> u64 {
     let small = SLED_MEMORY_FACTOR * cache_bytes;
@@ -417,8 +418,9 @@ const fn sled_memory(cache_bytes: u64) -> u64 {
 
 // What the node may take of memory beside what grows with its chain (some 200 bytes a record of the state,
 // 800 a block, 16 a transaction): the caches of sled in both stores, what it keeps of writes until it is
-// reopened and the memory given back, pending transactions, bodies that sync holds, what peers, wallets and callers of the
-// API have sent and nobody has looked at yet. Bytes as they are sent; decoded they may be as many again.
+// reopened and the memory given back, pending transactions, bodies that sync holds, what peers, wallets and
+// callers of the API have sent and nobody has looked at yet. Bytes as they are sent; decoded they may be as
+// many again.
 const _: () = assert!(
     sled_memory(SLED_CACHE_BYTES)
         + sled_memory(INDEX_CACHE_BYTES)

@@ -4,8 +4,8 @@ use std::thread;
 
 use steelyard_core::join::Work;
 
-/// Does both at once, the second on a thread of its own: some 50 us, and no pool in which work of the API
-/// or of peers stands before it. Without a thread to be had, one after the other.
+/// Does both at once, the second on a thread made for it: no pool, in which work of the API or of peers
+/// would stand before it. Without a thread to be had, one after the other.
 pub fn at_once(first: Work<'_>, second: Work<'_>) {
     let mut second = Some(second);
     thread::scope(|scope| {

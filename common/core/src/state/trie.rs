@@ -22,7 +22,7 @@ use crate::hash::{Address, StateRoot};
 use crate::join::{Join, in_turn};
 use crate::state::proof::{Proof, Step};
 
-/// So many changes are not worth a second thread: some two milliseconds of work in a large state.
+/// Fewer changes, or keys that are looked up, are not worth a second thread.
 const ALONE_MAX: usize = 512;
 /// Walks down that are made side by side: as many waits for memory as overlap.
 const WALKS: usize = 16;

@@ -12,11 +12,11 @@ use tempfile::TempDir;
 
 use crate::process::Launch;
 
-/// A folder that programs use through the shim. Deleted when dropped.
+/// A folder that programs use through the shim. Deleted when dropped, unless a test has failed.
 #[derive(Debug)]
 pub struct Disk {
     root: PathBuf,
-    _folder: TempDir,
+    _folder: Evidence,
 }
 
 /// What the shim is told: a word each of `struct control`, in its order.
@@ -39,7 +39,7 @@ impl Disk {
     /// There is no C compiler, or no room.
     #[must_use]
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let folder = Evidence::new();
         // Without links: the shim compares names.
         let base = folder.path().canonicalize().expect("the folder is there");
         let disk = Self { root: base.join("disk"), _folder: folder };
@@ -126,6 +126,42 @@ impl Disk {
 
     fn beside(&self, name: &str) -> PathBuf {
         self.root.with_file_name(name)
+    }
+}
+
+/// A folder for a test, deleted when dropped; of a test that has failed it is left behind, and named.
+#[derive(Debug)]
+pub struct Evidence(TempDir);
+
+impl Evidence {
+    /// An empty one.
+    ///
+    /// # Panics
+    /// There is no room.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("there is room for a folder"))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Evidence {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.disable_cleanup(true);
+            eprintln!("left behind: {}", self.path().display());
+        }
     }
 }
 

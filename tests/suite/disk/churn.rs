@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use steelyard_runtime::sled_door::{Batch, Door, DoorOptions};
-use steelyard_tests::disk::{Disk, Operation, read_log};
+use steelyard_tests::disk::{Disk, Evidence, Operation, read_log};
 use steelyard_tests::power::{DATA, Data, Names, PowerCut};
 use steelyard_tests::process::wait_until;
 use steelyard_tests::random::Random;
@@ -17,12 +17,8 @@ use steelyard_tests::random::Random;
 const OPTIONS: DoorOptions = DoorOptions { cache_bytes: 16 * 1024 * 1024 };
 /// Batches of the child.
 const BATCHES: u64 = 240;
-/// Keys that are written again and again.
-const KEYS: u64 = 300;
 /// Longest value, bytes.
 const VALUE_BYTES: u64 = 12 * 1024;
-/// Batches between two reopenings.
-const REOPEN_EVERY: u64 = 60;
 /// Threads that commit at once, where one is not enough.
 const WRITERS: u64 = 4;
 /// Disks that fail under them.
@@ -31,8 +27,41 @@ const FAILURES: usize = 10;
 const OPENING_OPERATIONS: u32 = 24;
 /// The key of the last batch's number: before all others.
 const LAST: &[u8] = &[0];
-const SEED: &str = "CHURN_SEED";
+const PLAN: &str = "CHURN_PLAN";
 const FOLDER: &str = "CHURN_FOLDER";
+
+/// What a child does.
+#[derive(Clone, Copy)]
+struct Plan {
+    seed: u64,
+    /// Keys that are written again and again.
+    keys: u64,
+    /// Batches between two reopenings.
+    reopen_every: u64,
+}
+
+impl Plan {
+    /// Some megabytes of content, reopened seldom.
+    fn large(seed: u64) -> Self {
+        Self { seed, keys: 300, reopen_every: 60 }
+    }
+
+    /// So little content that a part of the file is free as soon as the next one is written to, and
+    /// reopened so often that the snapshot before was made in that part.
+    fn small(seed: u64) -> Self {
+        Self { seed, keys: 40, reopen_every: 8 }
+    }
+
+    fn text(self) -> String {
+        format!("{},{},{}", self.seed, self.keys, self.reopen_every)
+    }
+
+    fn from_text(text: &str) -> Self {
+        let numbers: Vec<u64> = text.split(',').map(|number| number.parse().unwrap()).collect();
+        let [seed, keys, reopen_every] = numbers[..] else { panic!("three numbers") };
+        Self { seed, keys, reopen_every }
+    }
+}
 
 /// What is stored: for each key the number and length of which its value is made.
 type Content = BTreeMap<Vec<u8>, (u64, usize)>;
@@ -50,14 +79,14 @@ fn value(number: u64, length: usize) -> Vec<u8> {
 }
 
 /// The changes of the next batch.
-fn changes(random: &mut Random) -> Vec<Change> {
+fn changes(random: &mut Random, keys: u64) -> Vec<Change> {
     let change = |random: &mut Random| {
         let is_gone = random.below(5) == 0;
         let value = (random.number(), usize::try_from(random.below(VALUE_BYTES)).unwrap());
-        (key(random.below(KEYS)), Some(value).filter(|_| !is_gone))
+        (key(random.below(keys)), Some(value).filter(|_| !is_gone))
     };
     // Neighbours together, as streams of chunks are; and some anywhere.
-    let first = random.below(KEYS - 16);
+    let first = random.below(keys - 16);
     let run = (first..first + 16)
         .map(|number| (key(number), Some((random.number(), 8 * 1024))))
         .collect::<Vec<_>>();
@@ -79,7 +108,8 @@ fn apply(content: &mut Content, changes: &[Change]) {
 fn child() {
     let folder = std::env::var(FOLDER).unwrap();
     let log = std::env::var("SHIM_DISK_LOG").unwrap();
-    let mut random = Random::new(std::env::var(SEED).unwrap().parse().unwrap());
+    let plan = Plan::from_text(&std::env::var(PLAN).unwrap());
+    let mut random = Random::new(plan.seed);
     let door = Door::open(Path::new(&folder), OPTIONS).unwrap();
     // A second life opens what the first one left, and adds nothing to it.
     if door.get(LAST).unwrap().is_some() {
@@ -88,7 +118,7 @@ fn child() {
     for number in 1..=BATCHES {
         let mut batch = Batch::new();
         batch.put(LAST, number.to_be_bytes());
-        for (key, made_of) in changes(&mut random) {
+        for (key, made_of) in changes(&mut random, plan.keys) {
             match made_of {
                 Some((of, length)) => batch.put(key, value(of, length)),
                 None => batch.remove(key),
@@ -96,7 +126,7 @@ fn child() {
         }
         door.commit(batch).unwrap();
         println!("committed {number} at {}", std::fs::metadata(&log).unwrap().len());
-        if number % REOPEN_EVERY == 0 {
+        if number % plan.reopen_every == 0 {
             door.reopen().unwrap();
         }
     }
@@ -152,11 +182,11 @@ fn a_write_that_fails_ends_every_commit() {
 }
 
 /// One life of the child; gives how it ended, and where the log was after each of its commits.
-fn live(disk: &Disk, seed: u64) -> (Output, Vec<u64>) {
+fn live(disk: &Disk, plan: Plan) -> (Output, Vec<u64>) {
     let ended = Command::new(std::env::current_exe().unwrap())
         .args(["disk::churn::child", "--exact", "--ignored", "--nocapture"])
         .envs(disk.env())
-        .env(SEED, seed.to_string())
+        .env(PLAN, plan.text())
         .env(FOLDER, disk.root().join("store"))
         .stdin(Stdio::null())
         .output()
@@ -169,12 +199,12 @@ fn live(disk: &Disk, seed: u64) -> (Output, Vec<u64>) {
 }
 
 /// What a store holds after each number of batches.
-fn states(seed: u64) -> Vec<Content> {
-    let mut random = Random::new(seed);
+fn states(plan: Plan) -> Vec<Content> {
+    let mut random = Random::new(plan.seed);
     let mut states = vec![Content::new()];
     for _ in 0..BATCHES {
         let mut next = states.last().unwrap().clone();
-        apply(&mut next, &changes(&mut random));
+        apply(&mut next, &changes(&mut random, plan.keys));
         states.push(next);
     }
     states
@@ -183,11 +213,11 @@ fn states(seed: u64) -> Vec<Content> {
 #[test]
 fn a_power_cut_under_reused_parts_of_the_file_loses_no_batch() {
     let mut random = Random::for_test(8);
-    let (disk, seed) = (Disk::new(), random.number());
-    let (ended, committed) = live(&disk, seed);
+    let (disk, plan) = (Disk::new(), Plan::large(random.number()));
+    let (ended, committed) = live(&disk, plan);
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     assert_eq!(committed.len() as u64, BATCHES);
-    let (states, log) = (states(seed), read_log(&disk));
+    let (states, log) = (states(plan), read_log(&disk));
     let mut cuts: Vec<usize> = (0..super::power::cuts() / 2).map(|_| random.place(log.len() + 1)).collect();
     cuts.sort_unstable();
     let (mut cut, mut done) = (PowerCut::new(Names::Strict), 0);
@@ -197,7 +227,7 @@ fn a_power_cut_under_reused_parts_of_the_file_loses_no_batch() {
         let data = DATA[random.place(DATA.len())];
         let moment = at.checked_sub(1).map_or(0, |last| log[last].1);
         let least = committed.iter().filter(|end| **end <= moment).count();
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Evidence::new();
         cut.build(&mut random, data, folder.path());
         assert_holds(
             &folder.path().join("store"),
@@ -224,14 +254,14 @@ fn a_power_cut_while_a_killed_store_is_opened_loses_no_batch() {
     let mut random = Random::for_test(12);
     let mut cuts = 0;
     for kill_after in [90, 91] {
-        let (disk, seed) = (Disk::new(), random.number());
+        let (disk, plan) = (Disk::new(), Plan::large(random.number()));
         disk.kill_after(kill_after);
-        let (_, committed) = live(&disk, seed);
+        let (_, committed) = live(&disk, plan);
         let first = read_log(&disk).len();
         disk.kill_after(OPENING_OPERATIONS);
-        let (_, again) = live(&disk, seed);
+        let (_, again) = live(&disk, plan);
         assert!(again.is_empty(), "the second life writes");
-        let (states, log) = (states(seed), read_log(&disk));
+        let (states, log) = (states(plan), read_log(&disk));
         let mut cut = PowerCut::new(Names::Journal);
         for (at, (operation, _)) in log.iter().enumerate() {
             cut.apply(operation);
@@ -239,15 +269,48 @@ fn a_power_cut_while_a_killed_store_is_opened_loses_no_batch() {
                 continue;
             }
             for _ in 0..2 {
-                let folder = tempfile::tempdir().unwrap();
+                let folder = Evidence::new();
                 cut.build(&mut random, Data::Dropped, folder.path());
-                let what = format!("killed after {kill_after}, cut at {at} by {operation:.60?}");
+                let what = format!("killed after {kill_after}, cut after {} operations", at + 1);
                 assert_holds(&folder.path().join("store"), &states, committed.len(), &what);
                 cuts += 1;
             }
         }
     }
     println!("{cuts} cuts while a killed store was opened: no batch lost");
+}
+
+/// The engine makes a new snapshot when it is opened, and then overwrites what only the old one needs.
+/// POSIX promises nothing of the new one's name until its folder is synced: the power goes at each
+/// operation from that name to the end of the opening, and at some others.
+#[test]
+fn a_power_cut_finds_a_snapshot_with_all_that_it_needs() {
+    let mut random = Random::for_test(13);
+    let (disk, plan) = (Disk::new(), Plan::small(random.number()));
+    let (ended, committed) = live(&disk, plan);
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let (states, log) = (states(plan), read_log(&disk));
+    let is_snapshot =
+        |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("snap."));
+    let (mut cut, mut cuts, mut is_opening) = (PowerCut::new(Names::Strict), 0, false);
+    for (at, (operation, moment)) in (1..).zip(&log) {
+        cut.apply(operation);
+        is_opening = match operation {
+            Operation::Rename { to, .. } => is_snapshot(to),
+            // Of the store's folder, and then of the one that it is in.
+            Operation::SyncFolder { path } => is_opening && path.file_name().is_some(),
+            _ => is_opening,
+        };
+        if !is_opening && random.below(32) > 0 {
+            continue;
+        }
+        let least = committed.iter().filter(|end| *end <= moment).count();
+        let folder = Evidence::new();
+        cut.build(&mut random, Data::Kept, folder.path());
+        assert_holds(&folder.path().join("store"), &states, least, &format!("cut after {at} operations"));
+        cuts += 1;
+    }
+    println!("{cuts} cuts of a store that was reopened {} times: no batch lost", BATCHES / plan.reopen_every);
 }
 
 /// The store holds one of the states, and that or a later one which was committed.
@@ -260,7 +323,8 @@ fn assert_holds(dir: &Path, states: &[Content], least: usize, cut: &str) {
     let last = door.get(LAST).unwrap_or_else(|error| panic!("{cut}: {error}"));
     let last = last.map_or(0, |number| u64::from_be_bytes(number.try_into().unwrap()) as usize);
     assert!(last >= least, "{cut}: batch {last} is the last, but {least} was committed");
-    let found = door.scan(key(0)..=key(KEYS), usize::MAX).unwrap_or_else(|error| panic!("{cut}: {error}"));
+    let found =
+        door.scan(key(0)..=key(u64::MAX), usize::MAX).unwrap_or_else(|error| panic!("{cut}: {error}"));
     assert_eq!(found.len(), states[last].len(), "{cut}: keys after batch {last}");
     for ((key, bytes), (wanted, (of, length))) in found.iter().zip(&states[last]) {
         assert_eq!(key, wanted, "{cut}: after batch {last}");

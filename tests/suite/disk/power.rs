@@ -13,7 +13,7 @@ use steelyard_core::params::Params;
 use steelyard_core::types::transaction::Transaction;
 use steelyard_node::chain::check::load_body;
 use steelyard_node::node;
-use steelyard_tests::disk::{Disk, Operation, read_log};
+use steelyard_tests::disk::{Disk, Evidence, Operation, read_log};
 use steelyard_tests::power::{DATA, Data, Names, PowerCut};
 use steelyard_tests::process::Launch;
 use steelyard_tests::random::Random;
@@ -125,7 +125,7 @@ fn a_power_cut_loses_nothing_acknowledged() {
     let opened = log.iter().filter(|(operation, _)| is_snapshot(operation)).count();
     assert!(opened > 2 * LIVES + 1, "the store was opened {opened} times: no life saw it reopened");
     let cuts = choose(&log, cuts(), &mut random);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Evidence::new();
     let mut disks = [Names::Journal, Names::Strict].map(|names| (PowerCut::new(names), 0));
     let (mut blocks, mut txs, checkpoints) = (0, 0, AtomicUsize::new(0));
     for (number, pair) in cuts.chunks(2).enumerate() {
@@ -152,7 +152,6 @@ fn a_power_cut_loses_nothing_acknowledged() {
                 });
             }
         });
-        // One that fails is left behind with its folder named.
         built.iter().for_each(|(_, dir, _)| std::fs::remove_dir_all(dir).unwrap());
     }
     let checkpoints = checkpoints.into_inner();

@@ -1,20 +1,22 @@
 //! The safe door to sled 0.34.7: the only place in the workspace that may name it.
 //!
-//! What it guards against, each met in measurement: a half-written snapshot that bricks a store,
-//! panics on damaged pages, `flush` that is not durable, values that land in files nobody fsyncs,
-//! memory that grows, and an open that re-reads all log since the last one. The last two are why
-//! the engine can be closed and opened in process ([`Door::reopen`]) while the door stays: sled
-//! writes its snapshot only at open.
+//! What it guards against, each met in measurement: a half-written snapshot that bricks a store, one
+//! that is durable only after the file no longer fits the one before it, panics on damaged pages,
+//! `flush` that is not durable, values that land in files nobody fsyncs, memory that grows, and an
+//! open that re-reads all log since the last one. The last two are why the engine can be closed and
+//! opened in process ([`Door::reopen`]) while the door stays: sled writes its snapshot only at open.
 //!
 //! One tree, one batch per commit. A commit is one applied batch, a flush and an fdatasync of
 //! `<dir>/db`; it is durable when it returns. Must not know what is stored: the key layout belongs
 //! to each program's `store/schema.rs`.
 //!
-//! Read next: `open.rs` (what an open does), `whole.rs` (how a store is made), `quiet.rs` (panics as values).
+//! Read next: `open.rs` (what an open does), `order.rs` (what must be durable in the middle of it),
+//! `whole.rs` (how a store is made), `quiet.rs` (panics as values).
 
 mod batch;
 mod error;
 mod open;
+mod order;
 mod quiet;
 #[cfg(test)]
 mod tests;
@@ -94,7 +96,6 @@ impl Door {
     /// machine refuses.
     pub fn open(dir: &Path, options: DoorOptions) -> Result<Door, OpenError> {
         let engine = open::open(dir, options)?;
-        open::sync_entries(dir).map_err(|source| OpenError::io(dir, "sync", source))?;
         Ok(Door {
             dir: dir.to_path_buf(),
             options,

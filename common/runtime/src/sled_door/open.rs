@@ -7,10 +7,12 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use super::error::OpenError;
+use super::order;
 use super::quiet::{self, NoAnswer};
 use super::{DoorOptions, FLUSH_EVERY_MS, SEGMENT_BYTES};
 use crate::dirs;
@@ -55,7 +57,7 @@ pub(super) fn open(dir: &Path, options: DoorOptions) -> Result<Engine, OpenError
 }
 
 /// Makes the folder's entries durable: sled never fsyncs `conf`, nor any folder.
-pub(super) fn sync_entries(dir: &Path) -> io::Result<()> {
+fn sync_entries(dir: &Path) -> io::Result<()> {
     File::open(dir.join("conf"))?.sync_all()?;
     dirs::sync_dir(dir)?;
     match dir.parent() {
@@ -85,7 +87,13 @@ fn open_once(dir: &Path, options: DoorOptions) -> Result<Engine, OpenError> {
         .cache_capacity(options.cache_bytes)
         .segment_size(SEGMENT_BYTES)
         .flush_every_ms(Some(FLUSH_EVERY_MS));
-    let answer = quiet::on_own_thread("store-open", background_before, move || config.open());
+    let (folder, failure) = (dir.to_path_buf(), order::Failure::default());
+    let told = Arc::clone(&failure);
+    let open = move || order::kept(&folder, &told, || config.open());
+    let answer = quiet::on_own_thread("store-open", background_before, open);
+    if let Some(source) = order::taken(&failure) {
+        return Err(OpenError::io(dir, "sync", source));
+    }
     let db = match answer {
         Ok(Ok(db)) => db,
         Ok(Err(error)) if is_lock_held(&error) => return Err(OpenError::Locked { dir: dir.to_path_buf() }),
@@ -100,6 +108,7 @@ fn open_once(dir: &Path, options: DoorOptions) -> Result<Engine, OpenError> {
         .open(dir.join("db"))
         .map_err(|source| OpenError::io(dir, "open", source))?;
     make_private(dir).map_err(|source| OpenError::io(dir, "make private", source))?;
+    sync_entries(dir).map_err(|source| OpenError::io(dir, "sync", source))?;
     let engine = Engine { db, file, background_before };
     if had_content && !recovered {
         let noted = note_unreadable(dir);

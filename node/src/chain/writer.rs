@@ -31,7 +31,7 @@ use super::view::{Moment, Shared, View};
 use crate::limits::{
     CHECKPOINT_COMMITS, CHECKPOINT_RECORDS_LEAST, IDLE_MS, LET_GO_MS, REOPEN_BYTES, REOPEN_BYTES_IDLE,
 };
-use crate::mempool::Admission;
+use crate::mempool::{Admission, Entry as PendingEntry};
 use crate::store::delta::Delta;
 use crate::store::log::LogRecord;
 use crate::store::{BodyPlace, Commit, Store, StoreError, damaged};
@@ -42,6 +42,9 @@ enum Obstacle {
     Rule(Number, RuleError),
     Store(StoreError),
 }
+
+/// A state, and what was pending on it and is not on the next one.
+type Replaced = (Trie, Vec<PendingEntry>);
 
 /// The thread's own state: how far the group has come beyond what is published.
 pub(super) struct Writer {
@@ -54,9 +57,9 @@ pub(super) struct Writer {
     /// The state after it.
     state: Trie,
     group: Group,
-    /// The state that was shown before, until there is time to let go of it: in a large state that
-    /// costs as much as making the one that replaced it.
-    replaced: Option<Trie>,
+    /// What was shown before, until there is time to let go of it: in a large state that costs as much
+    /// as making what replaced it.
+    replaced: Option<Replaced>,
     unsaved_records: u64,
     checkpoint_seq: u64,
     checkpoint: Option<JoinHandle<Result<(), StoreError>>>,
@@ -381,8 +384,8 @@ impl Writer {
         entries.filter(|entry| entry.seq == seq).map(|entry| Arc::clone(&entry.tx)).collect()
     }
 
-    /// Shows the commit to everybody, and gives the state that was shown before.
-    fn publish(&self, fork: Number, up: &[Number], changed: &[Key]) -> Trie {
+    /// Shows the commit to everybody, and gives what was shown before.
+    fn publish(&self, fork: Number, up: &[Number], changed: &[Key]) -> Replaced {
         let view: &mut View = &mut self.shared.write();
         view.reorgs += u64::from(view.index.tip() != fork);
         view.connected += up.len() as u64;
@@ -394,12 +397,12 @@ impl Writer {
         }
         let replaced = replace(&mut view.state, self.state.clone());
         let next = view.tip().header.height + 1;
-        view.pool.revalidate(&self.state, next, changed.iter().copied());
+        let gone = view.pool.revalidate(&self.state, next, changed.iter().copied());
         view.pool_shown = (view.pool.len(), view.pool.bytes());
         if view.is_beyond_pruning {
             view.is_beyond_pruning = view.index.has_beyond_pruning(view.tip().total_work);
         }
-        replaced
+        (replaced, gone)
     }
 
     /// What can wait for a moment between commits: reopening sled, checkpoints, pruning. The first two

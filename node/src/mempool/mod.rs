@@ -171,7 +171,7 @@ impl Mempool {
         }
         let admitted = self.admit(params, (state, next), tx, seq);
         if admitted.is_err() {
-            self.revalidate_sender((state, next), sender);
+            self.revalidate_sender((state, next), sender, &mut Vec::new());
         }
         admitted
     }

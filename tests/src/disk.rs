@@ -129,6 +129,12 @@ impl Disk {
     }
 }
 
+impl Default for Disk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A folder for a test, deleted when dropped; of a test that has failed it is left behind, and named.
 #[derive(Debug)]
 pub struct Evidence(TempDir);
@@ -162,12 +168,6 @@ impl Drop for Evidence {
             self.0.disable_cleanup(true);
             eprintln!("left behind: {}", self.path().display());
         }
-    }
-}
-
-impl Default for Disk {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 use steelyard_core::params::Params;
 use steelyard_node::chain::check::UncheckedBlock;
+use steelyard_node::finder::INDEX_FOLDER;
+use steelyard_node::mark::MARK_FILE;
+use steelyard_node::node::NODE_FILE;
 use steelyard_node::store::schema::Space;
 use steelyard_node::store::{STORE_FOLDER, Store};
 use steelyard_tests::accounts::Account;
@@ -87,6 +90,14 @@ fn original(dir: &Path) {
     let mut node = launch(dir).start();
     assert_eq!(node.add_peer(free_address()).status, 200);
     assert_eq!(node.ready["height"], HALF);
+    // Every file that a node has is there then.
+    wait_until(
+        || format!("an index and a mark in {}", dir.display()),
+        || {
+            let is_indexed = node.api.get("/status").json["indexed_height"] == HALF;
+            (is_indexed && dir.join(MARK_FILE).exists()).then_some(())
+        },
+    );
     node.kill();
     // In one opening: the engine's snapshot is of its beginning, and of the half that came before.
     feed(
@@ -173,7 +184,9 @@ fn cases(dir: &Path, random: &mut Random) -> Vec<Case> {
     let files: Vec<PathBuf> =
         files(dir).into_iter().filter(|file| fs::metadata(dir.join(file)).unwrap().len() > 0).collect();
     let db = Path::new(STORE_FOLDER).join("db");
-    assert!(files.contains(&db), "{files:?}");
+    for file in [&db, &Path::new(INDEX_FOLDER).join("db"), Path::new(MARK_FILE), Path::new(NODE_FILE)] {
+        assert!(files.iter().any(|found| found == file), "{files:?}");
+    }
     let of_file = std::env::var("STEELYARD_DAMAGE")
         .ok()
         .map(|number| number.parse::<usize>().expect("STEELYARD_DAMAGE is a number"));

@@ -12,8 +12,8 @@ use super::{Entry, Mempool};
 
 impl Mempool {
     /// Brings the pool in line with a new state: everybody whose records changed is looked at
-    /// again, and what has expired at height `next` goes. Gives what went: to free it takes a quarter of
-    /// the time of a large block, and can wait.
+    /// again, and what has expired at height `next` goes. Gives what went: to free it at once
+    /// would take a third longer for a large block, and it can wait.
     pub fn revalidate(
         &mut self,
         state: &dyn StateRead,

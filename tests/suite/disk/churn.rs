@@ -46,10 +46,10 @@ impl Plan {
         Self { seed, keys: 300, reopen_every: 60 }
     }
 
-    /// So little content that a part of the file is free as soon as the next one is written to, and
-    /// reopened so often that the snapshot before was made in that part.
-    fn small(seed: u64) -> Self {
-        Self { seed, keys: 40, reopen_every: 8 }
+    /// So little content that a part of the file is free as soon as the next one is written to. Reopened
+    /// often, the snapshot before was made in that part; seldom, there is none before.
+    fn small(seed: u64, reopen_every: u64) -> Self {
+        Self { seed, keys: 40, reopen_every }
     }
 
     fn text(self) -> String {
@@ -198,6 +198,15 @@ fn live(disk: &Disk, plan: Plan) -> (Output, Vec<u64>) {
     (ended, moments)
 }
 
+/// A life that ends by itself: where the log was after each commit, and the log.
+fn whole_life(plan: Plan) -> (Vec<u64>, Vec<(Operation, u64)>) {
+    let disk = Disk::new();
+    let (ended, committed) = live(&disk, plan);
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(committed.len() as u64, BATCHES);
+    (committed, read_log(&disk))
+}
+
 /// What a store holds after each number of batches.
 fn states(plan: Plan) -> Vec<Content> {
     let mut random = Random::new(plan.seed);
@@ -213,11 +222,9 @@ fn states(plan: Plan) -> Vec<Content> {
 #[test]
 fn a_power_cut_under_reused_parts_of_the_file_loses_no_batch() {
     let mut random = Random::for_test(8);
-    let (disk, plan) = (Disk::new(), Plan::large(random.number()));
-    let (ended, committed) = live(&disk, plan);
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-    assert_eq!(committed.len() as u64, BATCHES);
-    let (states, log) = (states(plan), read_log(&disk));
+    let plan = Plan::large(random.number());
+    let (committed, log) = whole_life(plan);
+    let states = states(plan);
     let mut cuts: Vec<usize> = (0..super::power::cuts() / 2).map(|_| random.place(log.len() + 1)).collect();
     cuts.sort_unstable();
     let (mut cut, mut done) = (PowerCut::new(Names::Strict), 0);
@@ -280,37 +287,43 @@ fn a_power_cut_while_a_killed_store_is_opened_loses_no_batch() {
     println!("{cuts} cuts while a killed store was opened: no batch lost");
 }
 
-/// The engine makes a new snapshot when it is opened, and then overwrites what only the old one needs.
-/// POSIX promises nothing of the new one's name until its folder is synced: the power goes at each
-/// operation from that name to the end of the opening, and at some others.
+/// The engine makes a new snapshot when it is opened, and then overwrites what only the old one needs,
+/// or, where there was none, the log alone. POSIX promises nothing of the new one's name until its
+/// folder is synced: the power goes at each operation from that name to the end of the opening, and at
+/// some others.
 #[test]
 fn a_power_cut_finds_a_snapshot_with_all_that_it_needs() {
     let mut random = Random::for_test(13);
-    let (disk, plan) = (Disk::new(), Plan::small(random.number()));
-    let (ended, committed) = live(&disk, plan);
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-    let (states, log) = (states(plan), read_log(&disk));
-    let is_snapshot =
-        |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("snap."));
-    let (mut cut, mut cuts, mut is_opening) = (PowerCut::new(Names::Strict), 0, false);
-    for (at, (operation, moment)) in (1..).zip(&log) {
-        cut.apply(operation);
-        is_opening = match operation {
-            Operation::Rename { to, .. } => is_snapshot(to),
-            // Of the store's folder, and then of the one that it is in.
-            Operation::SyncFolder { path } => is_opening && path.file_name().is_some(),
-            _ => is_opening,
-        };
-        if !is_opening && random.below(32) > 0 {
-            continue;
+    for reopen_every in [8, 58] {
+        let plan = Plan::small(random.number(), reopen_every);
+        let (committed, log) = whole_life(plan);
+        let states = states(plan);
+        let is_snapshot =
+            |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("snap."));
+        let (mut cut, mut is_opening) = (PowerCut::new(Names::Strict), false);
+        let (mut cuts, mut overwritten) = (0, 0);
+        for (at, (operation, moment)) in (1..).zip(&log) {
+            cut.apply(operation);
+            is_opening = match operation {
+                Operation::Rename { to, .. } => is_snapshot(to),
+                // Of the store's folder, and then of the one that it is in.
+                Operation::SyncFolder { path } => is_opening && path.file_name().is_some(),
+                _ => is_opening,
+            };
+            overwritten += usize::from(is_opening && matches!(operation, Operation::Write { .. }));
+            if !is_opening && random.below(32) > 0 {
+                continue;
+            }
+            let least = committed.iter().filter(|end| *end <= moment).count();
+            let folder = Evidence::new();
+            cut.build(&mut random, Data::Kept, folder.path());
+            let what = format!("reopened every {reopen_every}, cut after {at} operations");
+            assert_holds(&folder.path().join("store"), &states, least, &what);
+            cuts += 1;
         }
-        let least = committed.iter().filter(|end| *end <= moment).count();
-        let folder = Evidence::new();
-        cut.build(&mut random, Data::Kept, folder.path());
-        assert_holds(&folder.path().join("store"), &states, least, &format!("cut after {at} operations"));
-        cuts += 1;
+        assert!(overwritten > 0, "no opening overwrote anything: none of what is to be seen happened");
+        println!("{cuts} cuts, {overwritten} parts overwritten by openings: no batch lost");
     }
-    println!("{cuts} cuts of a store that was reopened {} times: no batch lost", BATCHES / plan.reopen_every);
 }
 
 /// The store holds one of the states, and that or a later one which was committed.

@@ -20,6 +20,7 @@ use steelyard_node::store::schema::Space;
 use steelyard_node::store::{STORE_FOLDER, Store};
 use steelyard_tests::accounts::Account;
 use steelyard_tests::chain::{Block, Chain};
+use steelyard_tests::disk::Evidence;
 use steelyard_tests::inprocess::InProcess;
 use steelyard_tests::network::{free_address, text};
 use steelyard_tests::process::{Api, Launch, run_node, wait_until};
@@ -207,7 +208,7 @@ fn cases(dir: &Path, random: &mut Random) -> Vec<Case> {
 #[test]
 fn damaged_files_are_mended_named_or_refused_and_never_believed() {
     let mut random = Random::for_test(3);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Evidence::new();
     let (whole, served_dir) = (folder.path().join("whole"), folder.path().join("source"));
     original(&whole);
     copy_folder(&whole, &served_dir);
